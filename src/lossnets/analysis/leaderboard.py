@@ -1,0 +1,199 @@
+"""Losses ranked by one score on one split of one data set, with intervals, gaps and failures shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lossnets.runs.identity import canonical_json
+from lossnets.runs.records import RunRecord, ScoreRecord
+
+State = Literal["ranked", "undefined", "failed", "running", "missing"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One loss on one board.
+
+    Attributes:
+        rank: from 1; equal values share a rank (1, 2, 2, 4). None where there is no value.
+        loss: name.
+        value: mean over the seeds; None where there is no value.
+        low: the lowest lower end of the seeds' intervals; None where a seed has none.
+        high: the highest upper end. The interval of several seeds is thus never narrower than
+            that of one: seeds that evaluate the same items are no independent evidence.
+        seeds: number of seeds behind the value.
+        failed: number of seeds that failed.
+        state: ``ranked``, or why there is no rank.
+        note: the error of a failed run, the reason of an undefined score.
+        signature: of the loss; empty for a loss that is missing.
+    """
+
+    rank: int | None
+    loss: str
+    value: float | None
+    low: float | None
+    high: float | None
+    seeds: int
+    failed: int = 0
+    state: State = "ranked"
+    note: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """One ranking: everything but the loss and the seed is the same for all rows."""
+
+    benchmark: str
+    data: str
+    fingerprint: str
+    profile: str
+    variant: str
+    options: str
+    score: str
+    unit: str
+    higher_is_better: bool
+    split: str
+    rows: tuple[Standing, ...]
+
+    @property
+    def title(self) -> str:
+        """One line that says what is ranked, where, and which direction is better."""
+        direction = "higher is better" if self.higher_is_better else "lower is better"
+        unit = f", {self.unit}" if self.unit else ""
+        where = f"{self.benchmark} on {self.data} ({self.profile}, {self.variant})"
+        return f"{where}: {self.score}, {self.split} ({direction}{unit})"
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What two runs must share to be compared."""
+
+    benchmark: str
+    data: str
+    fingerprint: str
+    profile: str
+    variant: str
+    options: str
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What two scores must share to be compared."""
+
+    score: str
+    unit: str
+    higher_is_better: bool
+    split: str
+
+
+def leaderboards(
+    records: Iterable[RunRecord], *, split: str | None = "overall", losses: Sequence[str] | None = None
+) -> list[Board]:
+    """Runs -> one board for each (benchmark, data, profile, variant, options, score, split).
+
+    Args:
+        records: as `Store.records` returns them.
+        split: only boards of this split; None: of every split.
+        losses: what every board has to show; a loss without a run on a board is ``missing`` there.
+            By default all losses among the records.
+
+    Returns:
+        Boards in order of first appearance; the rows best first, then those without a value.
+    """
+    kept = list(records)
+    expected = list(dict.fromkeys(losses if losses is not None else [r.config.loss for r in kept]))
+    settings: dict[_Setting, list[RunRecord]] = defaultdict(list)
+    for record in kept:
+        settings[_setting(record)].append(record)
+    boards: list[Board] = []
+    for setting, members in settings.items():
+        measures = dict.fromkeys(_measure(score) for record in members for score in record.scores)
+        boards += [
+            Board(**vars(setting), **vars(measure), rows=_rows(members, measure, expected))
+            for measure in measures
+            if split is None or measure.split == split
+        ]
+    return boards
+
+
+def _setting(record: RunRecord) -> _Setting:
+    config = record.config
+    options = canonical_json(config.options)
+    return _Setting(
+        config.benchmark, config.data, config.fingerprint, config.profile, config.variant, options
+    )
+
+
+def _measure(score: ScoreRecord) -> _Measure:
+    return _Measure(score.name, score.unit, score.higher_is_better, score.split)
+
+
+def _rows(records: Sequence[RunRecord], measure: _Measure, expected: Sequence[str]) -> tuple[Standing, ...]:
+    of_loss: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        of_loss[record.config.loss, record.config.signature].append(record)
+    rows = [_standing(loss, runs, measure, signature) for (loss, signature), runs in of_loss.items()]
+    present = {loss for loss, _ in of_loss}
+    rows += [
+        Standing(None, loss, None, None, None, 0, state="missing", note="not run here")
+        for loss in expected
+        if loss not in present
+    ]
+    return _ranked(rows, measure.higher_is_better)
+
+
+def _standing(loss: str, runs: Sequence[RunRecord], measure: _Measure, signature: str) -> Standing:
+    scores = [s for run in runs for s in run.scores if _measure(s) == measure]
+    defined = [s for s in scores if s.value is not None]
+    failed = sum(run.status == "failed" for run in runs)
+    if not defined:
+        state, note = _why_none(runs, scores)
+        return Standing(None, loss, None, None, None, 0, failed, state, note, signature)
+    return Standing(
+        None,
+        loss,
+        sum(s.value for s in defined if s.value is not None) / len(defined),
+        min(_all_or_none([s.low for s in defined]), default=None),
+        max(_all_or_none([s.high for s in defined]), default=None),
+        len(defined),
+        failed,
+        note=f"{failed} of {len(runs)} seeds failed" if failed else "",
+        signature=signature,
+    )
+
+
+def _all_or_none(ends: Sequence[float | None]) -> list[float]:
+    known = [end for end in ends if end is not None]
+    return known if len(known) == len(ends) else []
+
+
+def _why_none(runs: Sequence[RunRecord], scores: Sequence[ScoreRecord]) -> tuple[State, str]:
+    for run in runs:
+        if run.failure is not None:
+            return "failed", f"{run.failure.type}: {run.failure.message}"
+    if scores:
+        return "undefined", scores[0].note
+    if any(run.status == "running" for run in runs):
+        return "running", ""
+    return "missing", "the run has no such score"
+
+
+def _ranked(rows: Iterable[Standing], higher_is_better: bool) -> tuple[Standing, ...]:
+    sign = -1.0 if higher_is_better else 1.0
+    order = ("ranked", "undefined", "running", "failed", "missing")
+
+    def place(row: Standing) -> tuple[int, float, str]:
+        return order.index(row.state), sign * row.value if row.value is not None else 0.0, row.loss
+
+    placed: list[Standing] = []
+    for position, row in enumerate(sorted(rows, key=place), start=1):
+        rank: int | None = None
+        if row.value is not None:
+            same = placed and placed[-1].value == row.value
+            rank = placed[-1].rank if same else position
+        placed.append(replace(row, rank=rank))
+    return tuple(placed)

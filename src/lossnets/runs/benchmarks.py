@@ -1,0 +1,159 @@
+"""The benchmarks of a plan: which registered benchmark, with which data and settings."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lossnets.benchmarks.base import Benchmark, benchmark_class, benchmark_names, load_benchmark
+from lossnets.errors import ConfigError, unknown_name
+from lossnets.runs.identity import canonical_json
+
+
+class DataName(NamedTuple):
+    """What people call a data set, and the SHA-256 of what it is."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class BenchmarkChoice:
+    """A registered benchmark and the arguments it is made with; hashable, small, picklable.
+
+    Attributes:
+        name: registered name.
+        arguments: keyword arguments of its class as canonical JSON.
+        module: where its class is defined; a worker process imports it to know the name.
+        places: names of those arguments that say where data lie; they are not part of a run's
+            identity, the data's fingerprint is.
+    """
+
+    name: str
+    arguments: str = "{}"
+    module: str = "lossnets.benchmarks"
+    places: frozenset[str] = frozenset()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All keyword arguments, a new dictionary every time."""
+        return dict(json.loads(self.arguments))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments that belong to a run's identity: all but the places of data."""
+        return {key: value for key, value in self.options.items() if key not in self.places}
+
+    def check(self, profile: str, variants: Sequence[str]) -> None:
+        """Raise ConfigError unless the benchmark has that profile and those variants."""
+        cls = benchmark_class(self.name)
+        if profile not in cls.profiles:  # type: ignore[attr-defined]
+            allowed = ", ".join(cls.profiles)  # type: ignore[attr-defined]
+            raise ConfigError(f"profile of {self.name!r} must be one of {allowed}; got {profile!r}")
+        known = getattr(cls, "variants", ("baseline",))
+        for variant in variants:
+            if variant not in known:
+                raise ConfigError(
+                    f"variants of {self.name!r} must be among {', '.join(known)}; got {variant!r}"
+                )
+
+    def load(self) -> Benchmark:
+        """The benchmark, prepared; one object per process and choice, so that images are read once.
+
+        Raises:
+            DataError: its data are missing or malformed.
+            ConfigError: an argument is not allowed.
+        """
+        return _load(self)
+
+    def describe_data(self, profile: str, seed: int) -> DataName:
+        """Name of the data that a run at this profile and seed sees, fingerprint of the whole set.
+
+        Raises:
+            DataError: they are missing or malformed.
+        """
+        benchmark: Any = self.load()
+        name = benchmark.data
+        if hasattr(benchmark, "load"):  # a data set of the user's has a name of its own
+            name = benchmark.load(profile, seed).name
+        return DataName(str(name), benchmark.data_fingerprint())
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.options.items())})"
+
+
+@lru_cache(maxsize=2)
+def _load(choice: BenchmarkChoice) -> Benchmark:
+    importlib.import_module(choice.module)
+    benchmark = load_benchmark(choice.name, **choice.options)
+    benchmark.prepare()
+    return benchmark
+
+
+def choose_benchmark(
+    name: str, data: str | Mapping[str, Any] | None, options: Mapping[str, Any], folder: Path
+) -> BenchmarkChoice:
+    """From a plan's words to a registered benchmark; nothing is read yet.
+
+    Args:
+        name: a registered benchmark, or a family (``similarity``) whose member ``data`` names.
+        data: kind of the data, or a mapping with ``kind`` and the arguments that say where it is.
+        options: further arguments.
+        folder: relative paths among the arguments start here.
+
+    Raises:
+        ConfigError: an argument is missing, unknown or stands twice.
+        UnknownNameError: the benchmark or the kind of data is not known.
+    """
+    given = {"kind": data} if isinstance(data, str) else dict(data or {})
+    registered = _registered(name, given.pop("kind", None))
+    twice = sorted(set(given) & set(options))
+    if twice:
+        raise ConfigError(f"{twice[0]!r} stands in data and in options; remove one of them")
+    parameters = inspect.signature(benchmark_class(registered)).parameters
+    places = {key for key, parameter in parameters.items() if "Path" in str(parameter.annotation)}
+    arguments = {**given, **options}
+    for key, value in arguments.items():
+        if key not in parameters:
+            raise unknown_name(f"setting of benchmark {registered!r}", key, parameters)
+        if key in places:
+            arguments[key] = _placed(key, value, folder)
+    missing = [k for k, p in parameters.items() if p.default is p.empty and k not in arguments]
+    if missing:
+        raise ConfigError(
+            f"benchmark {registered!r} needs {', '.join(missing)}; got {sorted(arguments) or 'nothing'}"
+        )
+    module = benchmark_class(registered).__module__
+    return BenchmarkChoice(registered, canonical_json(arguments), module, frozenset(places & set(arguments)))
+
+
+def _registered(name: str, kind: object) -> str:
+    known = benchmark_names()
+    family = [entry for entry in known if entry.startswith(f"{name}-")]
+    if kind is None and name in known:
+        return name
+    if name not in known and not family:
+        families = {entry.split("-")[0] for entry in known}
+        raise unknown_name("benchmark", name, [*known, *sorted(families - set(known))])
+    kinds = [entry.removeprefix(f"{name}-") for entry in family]
+    if not isinstance(kind, str):
+        raise ConfigError(f"benchmark {name!r} needs data, one of the kinds {', '.join(kinds)}; got {kind!r}")
+    if kind not in kinds:
+        raise unknown_name(f"kind of data of benchmark {name!r}", kind, kinds)
+    return f"{name}-{kind}"
+
+
+def _placed(key: str, value: object, folder: Path) -> object:
+    if isinstance(value, list):
+        return [_placed(key, item, folder) for item in value]
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{key!r} must be a path; got {value!r}")
+    return str(folder / Path(value).expanduser())

@@ -1,0 +1,186 @@
+"""Where groups of runs are evaluated: in this process, in worker processes, or on a Ray cluster.
+
+An executor only computes. The process that started the sweep claims runs and writes the store, so
+that workers need no access to it. Promises of every executor:
+
+* each group that is taken from the iterable is answered with one outcome for each of its runs, in
+  any order, as soon as they exist; a worker that dies answers with failures, not with an exception;
+* a group is taken only when there is room to work on it, so that nothing is claimed too early;
+* closing the iterator (an error, Ctrl-C) ends the work that is under way.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for_handles
+from typing import Any, Protocol
+
+from lossnets.errors import ConfigError, require
+from lossnets.runs.evaluate import Group, evaluate_group
+from lossnets.runs.records import Failure, Outcome
+
+Evaluate = Callable[[Group], Iterable[Outcome]]
+
+
+class Executor(Protocol):
+    """Evaluates groups; the promises are in this file's first lines."""
+
+    def map(self, groups: Iterable[Group]) -> Iterator[Outcome]:
+        """Outcomes of all runs of all groups."""
+
+
+class LocalExecutor:
+    """In this process, one group after the other; each outcome comes as soon as it exists."""
+
+    def __init__(self, evaluate: Evaluate = evaluate_group) -> None:
+        self._evaluate = evaluate
+
+    def map(self, groups: Iterable[Group]) -> Iterator[Outcome]:
+        """Outcomes of all runs of all groups."""
+        for group in groups:
+            yield from self._evaluate(group)
+
+
+class ProcessExecutor:
+    """In worker processes of this machine, started afresh (spawn) and ended with their parent.
+
+    Args:
+        workers: number of processes; each gets an equal share of torch's threads.
+        evaluate: a function that pickles by name.
+
+    Raises:
+        ConfigError: ``workers`` is below 1.
+    """
+
+    def __init__(self, workers: int, evaluate: Evaluate = evaluate_group) -> None:
+        if workers < 1:
+            raise ConfigError(f"workers must be at least 1; got {workers}")
+        self.workers = workers
+        self._evaluate = evaluate
+
+    def map(self, groups: Iterable[Group]) -> Iterator[Outcome]:
+        """Outcomes of all runs of all groups."""
+        waiting = iter(groups)
+        pool = self._pool()
+        running: dict[Future[list[Outcome]], Group] = {}
+        try:
+            while True:
+                while len(running) < self.workers and (group := next(waiting, None)) is not None:
+                    running[pool.submit(_in_worker, self._evaluate, group)] = group
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    broken, outcomes = _collect(future, running.pop(future))
+                    if broken:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        pool = self._pool()
+                    yield from outcomes
+        finally:
+            _end(pool)
+
+    def _pool(self) -> ProcessPoolExecutor:
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        return ProcessPoolExecutor(
+            self.workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(threads,),
+        )
+
+
+def _in_worker(evaluate: Evaluate, group: Group) -> list[Outcome]:
+    return list(evaluate(group))
+
+
+def _collect(future: Future[list[Outcome]], group: Group) -> tuple[bool, list[Outcome]]:
+    try:
+        return False, future.result()
+    except BrokenProcessPool:
+        message = (
+            "a worker process died while this run was in flight (killed, or out of memory). Start the "
+            "sweep again to retry, with fewer --workers if memory was short"
+        )
+        return True, [Outcome(c, failure=Failure("WorkerDied", message)) for c in group.configs]
+    except Exception as error:  # an outcome that does not pickle, for one
+        return False, [Outcome(c, failure=Failure.of(error)) for c in group.configs]
+
+
+def _start_worker(threads: int) -> None:
+    import signal
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_handles([parent.sentinel])
+        os._exit(1)  # nobody is left to take the result
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+
+
+class RayExecutor:
+    """On a Ray cluster (``pip install 'lossnets[ray]'``); data and weights must be readable on its nodes.
+
+    Args:
+        address: of the cluster; None starts Ray on this machine.
+        in_flight: groups that are submitted at a time.
+        evaluate: what a task runs.
+        options: resources of each task, as Ray's ``.options(...)`` takes them (``num_gpus=1``).
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        in_flight: int = 4,
+        evaluate: Evaluate = evaluate_group,
+        **options: Any,
+    ) -> None:
+        self._ray: Any = require("ray", "ray", "running a sweep on a cluster")
+        if not self._ray.is_initialized():
+            self._ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        self._task = self._ray.remote(_in_worker).options(max_retries=0, **options)
+        self._evaluate = evaluate
+        self._in_flight = in_flight
+
+    def map(self, groups: Iterable[Group]) -> Iterator[Outcome]:
+        """Outcomes of all runs of all groups."""
+        waiting = iter(groups)
+        running: dict[Any, Group] = {}
+        try:
+            while True:
+                while len(running) < self._in_flight and (group := next(waiting, None)) is not None:
+                    running[self._task.remote(self._evaluate, group)] = group
+                if not running:
+                    return
+                done, _ = self._ray.wait(list(running), num_returns=1)
+                yield from self._collect(done[0], running.pop(done[0]))
+        finally:
+            for reference in running:
+                self._ray.cancel(reference, force=True)
+
+    def _collect(self, reference: Any, group: Group) -> list[Outcome]:
+        try:
+            outcomes: list[Outcome] = self._ray.get(reference)
+        except Exception as error:  # Ray wraps what a task raised, and its own losses of nodes
+            return [Outcome(config, failure=Failure.of(error)) for config in group.configs]
+        return outcomes

@@ -1,0 +1,233 @@
+"""The plan of a sweep: a YAML file that says which losses meet which benchmarks, data and seeds."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from lossnets.errors import ConfigError, LossnetsError
+from lossnets.runs.benchmarks import BenchmarkChoice, choose_benchmark
+from lossnets.runs.losses import expand
+from lossnets.runs.yamlfile import YamlFile
+
+DEFAULT_STORE = "results.sqlite"
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BenchmarkEntry(_Strict):
+    """One item of ``benchmarks``: a benchmark, its data and its settings."""
+
+    benchmark: str
+    data: str | dict[str, Any] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        return {"benchmark": value} if isinstance(value, str) else value
+
+
+Variant = Literal["baseline", "lin", "tune", "scratch"]
+
+
+def _only_baseline() -> list[Variant]:
+    return ["baseline"]
+
+
+class PlanFile(_Strict):
+    """The keys of a plan file, as they are written."""
+
+    name: Annotated[str, Field(min_length=1)]
+    losses: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)]
+    benchmarks: Annotated[list[BenchmarkEntry], Field(min_length=1), BeforeValidator(_listed)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_listed)] = (
+        Field(default_factory=lambda: [0])
+    )
+    profile: Literal["paper", "small", "smoke"] = "small"
+    variants: Annotated[list[Variant], Field(min_length=1), BeforeValidator(_listed)] = Field(
+        default_factory=_only_baseline
+    )
+    store: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run before its loss is loaded and its data are read."""
+
+    loss: str
+    benchmark: BenchmarkChoice
+    profile: str
+    variant: str
+    seed: int
+
+    def __str__(self) -> str:
+        where = f"{self.benchmark}"
+        return f"{self.loss} on {where} ({self.profile}, {self.variant}, seed {self.seed})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan: every loss and benchmark is known, nothing stands twice.
+
+    Attributes:
+        name: of the sweep, for people.
+        losses: canonical loss names, shorthands expanded.
+        benchmarks: with the whereabouts of their data.
+        seeds: of the runs.
+        profile: ``paper``, ``small`` or ``smoke``.
+        variants: of the similarity benchmark.
+        store: path or URL of the results store, None where the plan names none.
+    """
+
+    name: str
+    losses: tuple[str, ...]
+    benchmarks: tuple[BenchmarkChoice, ...]
+    seeds: tuple[int, ...] = (0,)
+    profile: str = "small"
+    variants: tuple[str, ...] = ("baseline",)
+    store: str | None = None
+
+    def runs(self) -> list[PlannedRun]:
+        """All runs: benchmarks x variants x seeds x losses."""
+        return [
+            PlannedRun(loss, benchmark, self.profile, variant, seed)
+            for benchmark in self.benchmarks
+            for variant in self.variants
+            for seed in self.seeds
+            for loss in self.losses
+        ]
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read and check a plan file; relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: the file cannot be read, a key or value is not allowed, a loss or a benchmark
+            is unknown, or something stands twice. The message names file, line and key.
+    """
+    file = Path(path)
+    return _checked(YamlFile.read(file), file.absolute().parent)
+
+
+def parse_plan(text: str, *, folder: str | Path = ".", name: str = "plan") -> Plan:
+    """Check a plan given as YAML text; relative paths in it start at ``folder``.
+
+    Raises:
+        ConfigError: as `read_plan`.
+    """
+    return _checked(YamlFile(text, name), Path(folder).absolute())
+
+
+def _checked(source: YamlFile, folder: Path) -> Plan:
+    try:
+        plan = PlanFile.model_validate(source.values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error.errors()[0], source)) from None
+    _refuse_twice("seeds", plan.seeds, source)
+    _refuse_twice("variants", plan.variants, source)
+    return Plan(
+        name=plan.name,
+        losses=_losses(plan.losses, source),
+        benchmarks=_benchmarks(plan, source, folder),
+        seeds=tuple(plan.seeds),
+        profile=plan.profile,
+        variants=tuple(plan.variants),
+        store=_store(plan.store, folder),
+    )
+
+
+def _losses(patterns: list[str], source: YamlFile) -> tuple[str, ...]:
+    came_from: dict[str, str] = {}
+    for index, pattern in enumerate(patterns):
+        place = _place(source, ["losses", index])
+        try:
+            names = expand(pattern)
+        except LossnetsError as error:
+            raise type(error)(f"{place}: {error}") from error
+        for name in names:
+            if name in came_from:
+                raise ConfigError(
+                    f"{place}: {pattern!r} names the loss {name!r} again (first by {came_from[name]!r}); "
+                    "remove one of them"
+                )
+            came_from[name] = pattern
+    return tuple(came_from)
+
+
+def _benchmarks(plan: PlanFile, source: YamlFile, folder: Path) -> tuple[BenchmarkChoice, ...]:
+    chosen: list[BenchmarkChoice] = []
+    for index, entry in enumerate(plan.benchmarks):
+        place = _place(source, ["benchmarks", index])
+        try:
+            choice = choose_benchmark(entry.benchmark, entry.data, entry.options, folder)
+            choice.check(plan.profile, plan.variants)
+        except LossnetsError as error:
+            raise type(error)(f"{place}: {error}") from error
+        if choice in chosen:
+            raise ConfigError(f"{place}: {choice} stands twice; remove one of them")
+        chosen.append(choice)
+    return tuple(chosen)
+
+
+def _store(store: str | None, folder: Path) -> str | None:
+    if store is None or "://" in store:
+        return store
+    return str(folder / Path(store).expanduser())
+
+
+def _refuse_twice(key: str, values: list[Any], source: YamlFile) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ConfigError(f"{_place(source, [key, index])}: {value!r} stands twice; remove one of them")
+
+
+def _place(source: YamlFile, path: list[str | int]) -> str:
+    return f"{source.name}, line {source.line(path)}, {_dotted(path)}"
+
+
+def _dotted(path: list[str | int]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def _explain(error: ErrorDetails, source: YamlFile) -> str:
+    """One pydantic error in the project's words: where, which key, what is allowed, what came."""
+    path = _known_part(list(error["loc"]), source.values)
+    key = str(error["loc"][-1])
+    if error["type"] == "extra_forbidden":
+        allowed = list((BenchmarkEntry if path[0] == "benchmarks" else PlanFile).model_fields)
+        near = difflib.get_close_matches(key, allowed, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"{_place(source, path)}: key {key!r} is not known.{hint} Allowed: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        allowed = list((BenchmarkEntry if path else PlanFile).model_fields)
+        place = _place(source, path) if path else source.name
+        return f"{place}: key {key!r} is missing. Keys: {', '.join(allowed)}"
+    what = error["msg"].replace("Input should be", "must be").replace("List should have", "must have")
+    return f"{_place(source, path)}: {what}; got {error['input']!r}"
+
+
+def _known_part(loc: list[str | int], values: object) -> list[str | int]:
+    """The part of a pydantic location that exists in the file (it also names branches of unions)."""
+    path: list[str | int] = []
+    for part in loc:
+        if isinstance(values, list) and isinstance(part, int):
+            values = dict(enumerate(values))
+        if not isinstance(values, Mapping) or part not in values:
+            break
+        values = values[part]
+        path.append(part)
+    return path

@@ -1,0 +1,151 @@
+"""A plan is checked to the last key before anything runs, and each error says where and what instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lossnets.errors import ConfigError, UnknownNameError
+from lossnets.runs.plan import Plan, parse_plan, read_plan
+
+GOOD = """\
+name: test
+losses:
+  - pixel:mse
+  - pixel:l1
+benchmarks:
+  - benchmark: similarity
+    data: sample
+seeds: [0, 1]
+profile: smoke
+"""
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+def test_a_plan_is_read_as_it_is_written() -> None:
+    plan = parse_plan(GOOD)
+    assert plan.losses == ("pixel:mse", "pixel:l1")
+    assert (plan.name, plan.seeds, plan.profile, plan.variants) == ("test", (0, 1), "smoke", ("baseline",))
+    assert [str(choice) for choice in plan.benchmarks] == ["similarity-sample()"]
+    assert plan.store is None
+
+
+def test_runs_are_the_product_of_everything() -> None:
+    runs = parse_plan(GOOD).runs()
+    assert [(run.loss, run.seed) for run in runs] == [
+        ("pixel:mse", 0), ("pixel:l1", 0), ("pixel:mse", 1), ("pixel:l1", 1)
+    ]  # fmt: skip
+    assert str(runs[0]) == "pixel:mse on similarity-sample() (smoke, baseline, seed 0)"
+
+
+def test_one_item_needs_no_list() -> None:
+    plan = parse_plan("name: a\nlosses: pixel:mse\nbenchmarks: similarity-sample\nseeds: 3\nprofile: smoke\n")
+    assert (plan.losses, plan.seeds, len(plan.benchmarks)) == (("pixel:mse",), (3,), 1)
+
+
+def test_shorthands_are_expanded() -> None:
+    plan = parse_plan(changed("  - pixel:l1\n", "  - vgg16/*points\n  - vgg16/all-points:sort\n"))
+    assert plan.losses == (
+        "pixel:mse",
+        "vgg16/relu1_2",
+        "vgg16/relu2_2",
+        "vgg16/relu3_3",
+        "vgg16/relu5_3",
+        "vgg16/relu1_2,relu2_2,relu3_3,relu5_3:sort",
+    )
+
+
+def test_losses_get_their_canonical_names() -> None:
+    assert parse_plan(changed("pixel:l1", "vgg16/features.15")).losses[1] == "vgg16/relu3_3"
+
+
+def test_paths_start_at_the_folder_of_the_plan(tmp_path: Path) -> None:
+    text = (
+        changed("data: sample", "data: {kind: triplets, csv: votes.csv, images: /abs}")
+        + "store: out/r.sqlite\n"
+    )
+    (tmp_path / "plan.yaml").write_text(text)
+    plan = read_plan(tmp_path / "plan.yaml")
+    assert plan.store == str(tmp_path / "out/r.sqlite")
+    choice = plan.benchmarks[0]
+    assert choice.options == {"csv": str(tmp_path / "votes.csv"), "images": "/abs"}
+    assert choice.settings == {}  # where data lie is not what they are
+
+
+def test_a_store_url_is_kept() -> None:
+    assert parse_plan(GOOD + "store: postgresql://me@host/db\n").store == "postgresql://me@host/db"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "profle: smoke\n", "line 10, profle: key 'profle' is not known. Did you mean 'profile'?"),
+        (changed("data:", "dta:"), "line 7, benchmarks[0].dta: key 'dta' is not known. Did you mean 'data'?"),
+        (changed("name: test\n", ""), "plan: key 'name' is missing. Keys: name, losses, benchmarks"),
+        (changed("smoke", "tiny"), "line 9, profile: must be 'paper', 'small' or 'smoke'; got 'tiny'"),
+        (changed("[0, 1]", "[0, x]"), "line 8, seeds[1]: must be a valid integer; got 'x'"),
+        (changed("[0, 1]", "[-1]"), "line 8, seeds[0]: must be greater than or equal to 0; got -1"),
+        (changed("[0, 1]", "[]"), "line 8, seeds: must have at least 1 item"),
+        (changed("[0, 1]", "[2, 2]"), "line 8, seeds[1]: 2 stands twice"),
+        (changed("seeds", "variants: [baseline, linn]\nseeds"), "line 8, variants[1]: must be 'baseline'"),
+        (changed("  - pixel:mse\n  - pixel:l1\n", "  []\n"), "losses: must have at least 1 item"),
+        (changed("pixel:l1", "pixel:mse"), "line 4, losses[1]: 'pixel:mse' names the loss 'pixel:mse'"),
+        (changed("pixel:l1", "pixel:lll1"), "line 4, losses[1]: pixel loss 'lll1' is not known. Did"),
+        (changed("pixel:l1", "vgg-16/relu3_3"), "Did you mean 'vgg16'"),
+        (changed("pixel:l1", "vgg16/relu3_9"), "line 4, losses[1]: "),
+        (changed("pixel:l1", "vgg16/*point"), "shorthand '*point' is not known. Did you mean '*points'"),
+        (changed("pixel:l1", "resnet34/*points"), "no study points of 'resnet34'"),
+        (changed("similarity", "similarty"), "benchmark 'similarty' is not known. Did you mean 'similarity'"),
+        (changed("sample", "sampel"), "'sampel' is not known. Did you mean 'sample'"),
+        (changed("    data: sample\n", ""), "benchmark 'similarity' needs data, one of the kinds"),
+        (changed("sample", "{kind: triplets}"), "benchmark 'similarity-triplets' needs csv"),
+        (changed("sample", "{kind: triplets, cvs: a}"), "'cvs' is not known. Did you mean 'csv'"),
+        (changed("sample", "{kind: triplets, csv: 3}"), "'csv' must be a path; got 3"),
+        (changed("smoke", "paper"), "profile of 'similarity-sample' must be one of small, smoke; got"),
+        (changed("sample\n", "sample\n  - similarity-sample\n"), "similarity-sample() stands twice"),
+        ("name: [\n", "line 2: this is not YAML"),
+        ("- a\n", "must hold keys and values"),
+        ("", "must hold keys and values"),
+        (GOOD + "name: again\n", "line 10: key 'name' stands already in line 1"),
+        (changed("name: test", "name: 3"), "line 1, name: must be a valid string; got 3"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_plan(text)
+    assert message in str(caught.value)
+
+
+def test_an_unknown_name_stays_an_unknown_name() -> None:
+    with pytest.raises(UnknownNameError):
+        parse_plan(changed("pixel:l1", "vgg-16/relu3_3"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no file"),
+        (lambda path: path.mkdir(), "cannot read"),
+        (lambda path: path.write_bytes(b"name: \xff\xfe"), "must be UTF-8 text"),
+    ],
+    ids=["missing", "folder", "not text"],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
+    path = tmp_path / "plan.yaml"
+    make(path)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_plan(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_plan_runs_no_run_twice(plan: Callable[..., Plan]) -> None:
+    runs = plan().runs()
+    assert len(set(runs)) == len(runs) == 6
