@@ -53,8 +53,9 @@ def check_layout(images: object, name: str, *, channels: int | None = 3) -> Tens
     """
     if not isinstance(images, Tensor):
         raise ImageError(
-            f"{name} must be a torch.Tensor of shape (N, {channels or 'C'}, H, W); got {type(images).__name__}. "
-            "Files are read with lossnets.read_image, arrays with torch.from_numpy(a).permute(2, 0, 1)[None]"
+            f"{name} must be a torch.Tensor of shape (N, {channels or 'C'}, H, W); "
+            f"got {type(images).__name__}. Files are read with lossnets.read_image, "
+            "arrays with torch.from_numpy(a).permute(2, 0, 1)[None]"
         )
     shape = tuple(images.shape)
     if images.ndim != 4:
@@ -104,8 +105,8 @@ def check_values(
     slack = tolerance * (high - low)
     if least < low - slack or most > high + slack:
         raise ImageError(
-            f"{name} must lie in [{low:g}, {high:g}] (data_range); got minimum {least:.4g}, maximum {most:.4g}. "
-            f"{_range_hint(least, most)}"
+            f"{name} must lie in [{low:g}, {high:g}] (data_range); "
+            f"got minimum {least:.4g}, maximum {most:.4g}. {_range_hint(least, most)}"
         )
     _warn_of_another_range(least, most, data_range, name)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lossnets.errors import ConfigError, ImageError, require
+from lossnets.torchvision_compat import ensure_torchvision
 
 SSIM_WINDOW = 11
 """Side in pixels of the Gaussian window of `ssim` (σ = 1.5), and so the smallest image it takes."""
@@ -60,11 +61,7 @@ def luma(images: Tensor) -> Tensor:
 
 
 def _torchmetrics() -> Any:
-    # Late, and from a folder below this one: torchmetrics imports torchvision, which does not
-    # import beside a CPU-only torch before this call.
-    from lossnets.networks.torchvision_compat import ensure_torchvision
-
-    ensure_torchvision()
+    ensure_torchvision()  # torchmetrics imports it, which fails beside a CPU-only torch before this call
     return require("torchmetrics.functional.image", "bench", "PSNR and SSIM")
 
 
