@@ -1,0 +1,278 @@
+"""What all losses share: checks, colour policy, masks and maps, reduction, encoded targets."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossnets.errors import ConfigError, EncodingError, ImageError
+from lossnets.images.contract import (
+    RANGE_TOLERANCE,
+    DataRange,
+    check_data_range,
+    check_layout,
+    check_validate,
+    check_values,
+    to_unit_range,
+)
+from lossnets.losses.encoded import EncodedTarget
+from lossnets.losses.resize import area_resize
+from lossnets.losses.spec import LossSpec
+
+NUMERICS_VERSION = 1
+"""Raised whenever a change of this package changes a number by more than rounding; part of signatures."""
+
+_REDUCTIONS = ("mean", "sum", "none")
+_OUTPUTS = ("value", "map")
+
+
+class ImageLoss(nn.Module, abc.ABC):
+    """Compares two batches of images: (N, C, H, W), (N, C, H, W) -> a number, or one per image.
+
+    Lower is more alike; 0 for equal images. The caller's tensors are never changed, and the
+    caller's gradient mode is obeyed: gradients flow to ``input``, and to ``target`` if it requires
+    one. Call it as ``loss(input, target)``; see `forward`.
+
+    Attributes:
+        spec: what identifies the loss; ``str(loss)`` prints it.
+        lower_is_better: True.
+    """
+
+    lower_is_better = True
+    is_differentiable = True
+
+    def __init__(
+        self,
+        spec: LossSpec,
+        *,
+        data_range: DataRange = (0.0, 1.0),
+        reduction: str = "mean",
+        validate: str = "always",
+        range_tolerance: float = RANGE_TOLERANCE,
+    ) -> None:
+        super().__init__()
+        if reduction not in _REDUCTIONS:
+            raise ConfigError(f"reduction must be one of {', '.join(_REDUCTIONS)}; got {reduction!r}")
+        if not range_tolerance >= 0:
+            raise ConfigError(
+                f"range_tolerance must be a share of the range, 0 or more; got {range_tolerance!r}"
+            )
+        self.spec = spec
+        self.reduction = reduction
+        self.data_range = check_data_range(data_range)
+        self.validate = check_validate(validate)
+        self.range_tolerance = float(range_tolerance)
+        self._validated: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The loss name: one line that identifies the loss and parses back (`parse_loss`)."""
+        return str(self.spec)
+
+    def __str__(self) -> str:
+        """The loss name."""
+        return str(self.spec)
+
+    @abc.abstractmethod
+    def signature(self) -> str:
+        """Everything that changes the number, on one line: name, weights hash, versions."""
+
+    @abc.abstractmethod
+    def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
+        """Yield (tap name, weighted distance (N,)) for images in [0, 1]."""
+
+    @abc.abstractmethod
+    def _maps(self, images: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield (tap name, weighted distance at each position (N, 1, h, w)) for images in [0, 1]."""
+
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - the name that torch.nn's losses use
+        target: Tensor | EncodedTarget,
+        *,
+        mask: Tensor | None = None,
+        output: str = "value",
+        per_tap: bool = False,
+    ) -> Any:
+        """Compare images with targets.
+
+        Args:
+            input: (N, C, H, W), floating point in ``data_range`` or uint8.
+            target: images of the same shape, or what `encode` made of them.
+            mask: (N, 1, H, W) or (1, 1, H, W), bool or in [0, 1]: the share of each pixel. The value
+                becomes the average over the masked area (at each tap, the mask averaged over the
+                pixels of a position). Only for spatial distances.
+            output: ``"value"``, or ``"map"``: the (N, 1, H, W) difference at each pixel, whose mean
+                is the value. Only for spatial distances.
+            per_tap: return {tap: ...} instead of the sum; the entries add up to it.
+
+        Returns:
+            With ``output="value"`` a scalar for reduction ``mean`` or ``sum``, (N,) for ``none``, in
+            float32 or wider; maps are never reduced.
+
+        Raises:
+            ImageError: wrong type, shape, size, range or device.
+            EncodingError: the encoded target is stale or was made by another loss.
+            ConfigError: a map or mask of a distance that is not spatial.
+        """
+        if output not in _OUTPUTS:
+            raise ConfigError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
+        images = self._prepare(input, "input")
+        other = self._target(target, input)
+        with torch.autocast(images.device.type, enabled=False):
+            if output == "map" or mask is not None:
+                terms = self._map_terms(images, other, mask, output, tuple(input.shape))
+            else:
+                terms = self._distances(images, other)
+            folded = ((tap, self._unfold(term, input.shape[0])) for tap, term in terms)
+            return self._collect(folded, output, per_tap)
+
+    def encode(self, target: Tensor) -> EncodedTarget:
+        """Compute what is needed of a target once, for any number of calls: (N, C, H, W) -> encoded.
+
+        Nothing of it requires a gradient. It is refused by other losses, and once the weights of
+        this loss change.
+        """
+        # Not inference tensors, which could not take part in a training step later.
+        with torch.inference_mode(False), torch.no_grad():
+            images = self._prepare(target, "target")
+            with torch.autocast(images.device.type, enabled=False):
+                embeddings, raw = self._encode(images)
+        return EncodedTarget(self.signature(), self._state(), tuple(target.shape), embeddings, raw)  # type: ignore[arg-type]
+
+    @abc.abstractmethod
+    def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:
+        """Embeddings of each tap for images in [0, 1], and whether spatial ones are raw."""
+
+    def _state(self) -> tuple[object, ...]:
+        """What must not change while an encoded target is in use."""
+        return ()
+
+    def _prepare(self, images: Tensor, name: str) -> Tensor:
+        """Check, map to [0, 1], apply the colour policy: -> (N or N*C, C, H, W)."""
+        check_layout(images, name, channels=self._channels())
+        if not torch.compiler.is_compiling():
+            self._check_place(images, name)
+            if self.validate == "always" or (self.validate == "first" and name not in self._validated):
+                check_values(images, name, self.data_range, self.range_tolerance)
+                self._validated.add(name)
+        return self._fold(to_unit_range(images, self.data_range))
+
+    def _channels(self) -> int | None:
+        """How many channels images must have; None: any number."""
+        return {"rgb": self._planes(), "gray": 1}.get(self.spec.channels)
+
+    def _fold(self, images: Tensor) -> Tensor:
+        """Make RGB of what came: grey is repeated, other channels become grey images of their own."""
+        if self.spec.channels == "rgb":
+            return images
+        return images.flatten(0, 1).unsqueeze(1).expand(-1, self._planes(), -1, -1)
+
+    def _planes(self) -> int:
+        """How many channels the network takes."""
+        return 3
+
+    def _check_place(self, images: Tensor, name: str) -> None:
+        """Check size, device and type against the loss's tensors; nothing to check by default."""
+
+    def _target(self, target: Tensor | EncodedTarget, images: Tensor) -> Tensor | EncodedTarget:
+        if not isinstance(target, EncodedTarget):
+            return self._prepare(self._alike(images, target), "target")
+        if target.shape != tuple(images.shape):
+            raise EncodingError(
+                f"the encoded target is of images {target.shape}; got input {tuple(images.shape)}. "
+                "Encode the matching batch, or cut it: encoded[a:b]"
+            )
+        if torch.compiler.is_compiling():
+            return target
+        if target.signature != self.signature():
+            raise EncodingError(
+                "the encoded target was made by another loss; encode it with this one.\n"
+                f"  made by: {target.signature}\n  this is: {self.signature()}"
+            )
+        if target.state != self._state():
+            raise EncodingError(
+                "the encoded target is stale: the loss's weights changed since; encode it again"
+            )
+        device = target.embeddings[0][0].device
+        if device != images.device:
+            raise EncodingError(
+                f"the encoded target is on {device}, input on {images.device}; "
+                f"move it: encoded.to('{images.device}')"
+            )
+        return target
+
+    def _alike(self, images: Tensor, target: Any) -> Tensor:
+        """The target, unless its shape or device is another one than that of the images."""
+        if not isinstance(target, Tensor):
+            return check_layout(target, "target")  # raises, and says what images are
+        if target.shape != images.shape:
+            raise ImageError(
+                f"input and target must have the same shape; got {tuple(images.shape)} and "
+                f"{tuple(target.shape)}. Images are never resized or repeated silently"
+            )
+        if target.device != images.device:
+            raise ImageError(
+                f"input and target must be on the same device; got {images.device} and {target.device}. "
+                f"Move one: target.to('{images.device}')"
+            )
+        return target
+
+    def _map_terms(
+        self,
+        images: Tensor,
+        target: Tensor | EncodedTarget,
+        mask: Tensor | None,
+        output: str,
+        shape: tuple[int, ...],
+    ) -> Iterator[tuple[str, Tensor]]:
+        if isinstance(target, EncodedTarget):
+            raise EncodingError("maps and masks need the target's images, not an encoded target")
+        area = None if mask is None else self._mask(mask, images, shape)
+        for tap, term in self._maps(images, target):
+            if area is not None:
+                share = area_resize(area, term.shape[2], term.shape[3])
+                term = term * (share / share.mean((1, 2, 3), keepdim=True))
+            yield tap, area_resize(term, shape[2], shape[3]) if output == "map" else term.mean((1, 2, 3))
+
+    def _mask(self, mask: Tensor, images: Tensor, shape: tuple[int, ...]) -> Tensor:
+        allowed = {(shape[0], 1, *shape[2:]), (1, 1, *shape[2:])}
+        if not isinstance(mask, Tensor) or tuple(mask.shape) not in allowed:
+            got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+            raise ImageError(f"mask must have shape {(shape[0], 1, *shape[2:])}; got {got}")
+        area = mask.to(images)
+        if not torch.compiler.is_compiling():
+            least, most = (float(v) for v in torch.aminmax(area))
+            if not (least >= 0 and most <= 1):
+                raise ImageError(
+                    f"mask must be bool or lie in [0, 1]; got minimum {least:.4g}, maximum {most:.4g}"
+                )
+            if not bool((area.flatten(1).sum(1) > 0).all()):
+                raise ImageError("mask must leave at least one pixel of every image; got an empty one")
+        return area.expand(shape[0], -1, -1, -1).repeat_interleave(images.shape[0] // shape[0], 0)
+
+    def _unfold(self, term: Tensor, count: int) -> Tensor:
+        """Average the channels of an image where each was compared on its own."""
+        return term if term.shape[0] == count else term.reshape(count, -1, *term.shape[1:]).mean(1)
+
+    def _collect(self, terms: Iterator[tuple[str, Tensor]], output: str, per_tap: bool) -> Any:
+        if per_tap:
+            return {tap: self._reduce(term, output) for tap, term in terms}
+        total: Tensor | None = None
+        for _, term in terms:
+            total = term if total is None else total + term
+        assert total is not None  # noqa: S101 - every loss has at least one tap
+        return self._reduce(total, output)
+
+    def extra_repr(self) -> str:
+        """What goes into the number, for ``print``."""
+        return f"{self.name!r}, data_range={self.data_range}, reduction={self.reduction!r}"
+
+    def _reduce(self, values: Tensor, output: str) -> Tensor:
+        if output == "map" or self.reduction == "none":
+            return values
+        return values.mean() if self.reduction == "mean" else values.sum()

@@ -1,0 +1,417 @@
+"""The perceptual loss: network + {tap: weight} + distance.
+
+L(x, y) = sum over taps k of weight_k * distance(features_k(x), features_k(y))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lossnets.distances import Distance, parse_distance
+from lossnets.errors import ConfigError, ImageError
+from lossnets.images.contract import RANGE_TOLERANCE, DataRange
+from lossnets.losses.base import NUMERICS_VERSION, ImageLoss
+from lossnets.losses.encoded import EncodedTarget
+from lossnets.losses.heads import check_head, head_hash
+from lossnets.losses.spec import LossSpec, canonical_taps, canonical_weights
+from lossnets.networks import LossNetwork, load_network
+from lossnets.networks.catalogue import DEFAULT_NETWORK
+from lossnets.networks.load import Weights
+from lossnets.networks.weights import state_sha256
+
+Taps = Mapping[str, float] | Sequence[str] | str
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class PerceptualLoss(ImageLoss):
+    """Difference of two images in the features of a loss network: (N, 3, H, W) x 2 -> a number, or (N,).
+
+    The network is frozen, stays in eval mode under any parent, adds no key to ``state_dict()`` and no
+    trainable parameter, and moves with ``.to()``. See `ImageLoss.forward` for the call.
+
+    Args:
+        network: a name (`list_networks`) or a `LossNetwork` (`load_network`, `wrap_network`).
+        taps: {tap: positive weight}, or names (weights 1); None: the study's points of the network.
+        distance: a `Distance` or its text: ``spatial`` (mean squared difference), ``l1``,
+            ``lpips`` (= ``unit-spatial-sum``), ``gram``, ``unit-spatial+sort``, ...; or any function
+            of two feature maps to (N,) (then maps, masks, channel weights and a name that parses are
+            not available).
+        weights: of the network, see `load_network`; only with a network name.
+        data_range: (low, high) of the images; uint8 is always 0..255.
+        reduction: ``mean``, ``sum`` or ``none`` over the batch.
+        channels: ``rgb``, ``gray`` (one channel, repeated) or ``per-channel`` (any number of
+            channels, each compared as a grey image, averaged).
+        pooling: ``max``, or ``avg`` to replace max pooling.
+        normalize_input: subtract mean and divide by std as the weights expect; False reproduces the
+            training benchmarks of the study as published, which fed the network images in [0, 1].
+        compute_dtype: ``torch.bfloat16`` or ``torch.float16`` run the network in that type;
+            normalisation, difference and sums stay in float32. Default float32, also under autocast.
+            float16 needs a gradient scaler, as everywhere: small gradients (``gram``) vanish without.
+        channel_weights: {tap: non-negative (C,) tensor}, e.g. of a trained head.
+        trainable: ``none``, ``head`` (the channel weights, kept non-negative) or ``all``.
+        double_backward: allow second derivatives (gradient penalties); slower, and more memory.
+        validate: check the value range ``always``, on the ``first`` call, or ``never``.
+        range_tolerance: share of the range by which values may leave it.
+
+    Raises:
+        UnknownNameError: unknown network, tap or distance.
+        ConfigError: settings that do not go together.
+        WeightsError: the weights cannot be had, are damaged, or do not fit.
+
+    >>> loss = PerceptualLoss("vgg16", {"relu2_2": 1.0, "relu3_3": 0.5}, weights="random-0")
+    >>> str(loss)
+    'vgg16/relu2_2,relu3_3=0.5:weights=random-0'
+    >>> x, y = torch.rand(2, 3, 32, 32, requires_grad=True), torch.rand(2, 3, 32, 32)
+    >>> loss(x, y).backward()
+    >>> target = loss.encode(y)  # once, for many x
+    >>> bool(torch.allclose(loss(x, target), loss(x, y)))
+    True
+    """
+
+    network: LossNetwork
+
+    def __init__(
+        self,
+        network: str | LossNetwork = DEFAULT_NETWORK,
+        taps: Taps | None = None,
+        *,
+        distance: str | Distance | Callable[[Tensor, Tensor], Tensor] = "spatial",
+        weights: Weights = "default",
+        data_range: DataRange = (0.0, 1.0),
+        reduction: str = "mean",
+        channels: str = "rgb",
+        pooling: str = "max",
+        normalize_input: bool = True,
+        compute_dtype: torch.dtype = torch.float32,
+        channel_weights: Mapping[str, Tensor] | None = None,
+        trainable: str = "none",
+        double_backward: bool = False,
+        validate: str = "always",
+        range_tolerance: float = RANGE_TOLERANCE,
+    ) -> None:
+        if trainable not in ("none", "head", "all"):
+            raise ConfigError(f"trainable must be 'none', 'head' or 'all'; got {trainable!r}")
+        built, weighted = _build_network(network, taps, weights, pooling, normalize_input, trainable == "all")
+        spec = _make_spec(built, weighted, distance, channels, compute_dtype, normalize_input)
+        super().__init__(
+            spec,
+            data_range=data_range,
+            reduction=reduction,
+            validate=validate,
+            range_tolerance=range_tolerance,
+        )
+        self.trainable = trainable
+        self.double_backward = double_backward
+        self.tap_weights = dict(weighted)
+        self._function: Distance | Callable[[Tensor, Tensor], Tensor] = (
+            spec.distance if isinstance(distance, (str, Distance)) else distance
+        )
+        self._function_hash = _function_hash(distance) if spec.function else ""
+        if compute_dtype != torch.float32:
+            if trainable == "all":
+                raise ConfigError(
+                    "compute_dtype other than float32 needs a frozen network; use trainable='none'"
+                )
+            built.stages.to(compute_dtype)
+        if trainable == "all":
+            self.network = built
+        else:  # not registered: no key in state_dict(), nothing for DDP to broadcast; _apply moves it
+            object.__setattr__(self, "network", built)
+        self._set_head(channel_weights)
+
+    def _set_head(self, channel_weights: Mapping[str, Tensor] | None) -> None:
+        head = check_head(channel_weights, self.network.taps) if channel_weights is not None else {}
+        if self.trainable in ("head", "all") and isinstance(self._function, Distance):
+            head = head or {tap.name: torch.ones(tap.channels) for tap in self.network.taps}
+        if head and not isinstance(self._function, Distance):
+            raise ConfigError("channel_weights need a Distance, not a function of your own")
+        if head and self._function.compare == "gram":  # type: ignore[union-attr]
+            raise ConfigError("channel_weights have no meaning for compare='gram'; leave them out")
+        if channel_weights is not None:
+            self.spec = replace(self.spec, head="custom")
+        self._order = tuple(tap.name for tap in self.network.taps)
+        parameters = [nn.Parameter(head[name]) for name in self._order] if head else []
+        self._frozen_head: tuple[Tensor, ...] = ()
+        if self.trainable == "none":
+            self._frozen_head = tuple(p.detach() for p in parameters)
+            self._head_hash = (
+                head_hash(dict(zip(self._order, self._frozen_head, strict=True))) if head else ""
+            )
+        else:
+            self.head = nn.ParameterList(parameters)
+
+    @property
+    def min_size(self) -> int:
+        """Smallest image side in pixels."""
+        return self.network.min_size
+
+    def _planes(self) -> int:
+        return self.network.mean.shape[1]
+
+    @property
+    def channel_weights(self) -> dict[str, Tensor]:
+        """Channel weights by tap; empty where there are none."""
+        values = self._head()
+        return {} if values is None else dict(zip(self._order, values, strict=True))
+
+    def _head(self) -> tuple[Tensor, ...] | None:
+        if self.trainable == "none":
+            return self._frozen_head or None
+        if len(self.head) == 0:
+            return None
+        # Projected gradient descent: a step may leave the allowed set.
+        if torch.compiler.is_compiling():  # the gradient passes through, so that no weight is stuck at 0
+            return tuple(w + (w.clamp(min=0) - w).detach() for w in self.head)
+        with torch.no_grad():
+            for weights in self.head:
+                if bool((weights < 0).any()):
+                    weights.clamp_(min=0)
+        return tuple(self.head)
+
+    def signature(self) -> str:
+        """Name, weights and head by hash, input normalisation, version of the definitions.
+
+        The same signature means the same number, up to rounding of the machine.
+        """
+        if self.trainable == "all":
+            weights = f"TRAINED:state-sha256:{state_sha256(self.network.stage_state())}"
+        else:
+            weights = f"{self.network.weights_name}:sha256:{self.network.weights_sha256}"
+        mean, std = (
+            ",".join(f"{v:.6g}" for v in b.flatten().tolist()) for b in (self.network.mean, self.network.std)
+        )
+        head = self._head_hash if self.trainable == "none" else head_hash(self.channel_weights)
+        parts = [self.name, f"weights:{weights}", f"mean:{mean}", f"std:{std}"]
+        parts += [f"head:sha256:{head}"] if head else []
+        parts += [f"function:sha256:{self._function_hash}"] if self._function_hash else []
+        if self.network.spec.library == "user":  # a name of the user's own does not say what it computes
+            parts.append(f"code:sha256:{_code_hash(self.network)}")
+        dtype = str(self.network.dtype).removeprefix("torch.")
+        parts += [f"computed:{dtype}"] if dtype != self.spec.dtype else []
+        return "|".join([*parts, f"numerics:{NUMERICS_VERSION}"])
+
+    def _state(self) -> tuple[object, ...]:
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        versions = sum(t._version for t in tensors if not t.is_inference())
+        return (versions, str(self.network.mean.device), str(self.network.dtype))
+
+    def _check_place(self, images: Tensor, name: str) -> None:
+        own = self.network.mean
+        if images.device != own.device:
+            raise ImageError(
+                f"{name} is on {images.device}, the loss on {own.device}; "
+                f"move the loss: loss.to('{images.device}')"
+            )
+        if images.dtype == torch.float64 and own.dtype != torch.float64:
+            raise ImageError(
+                f"{name} is float64, the loss {own.dtype}; call loss.double(), or {name}.float()"
+            )
+        self.network.check_size(images.shape[2], images.shape[3])
+
+    def _features(self, images: Tensor) -> Iterator[Tensor]:
+        return self.network.features(images.to(self.network.mean.dtype))
+
+    def _steps(self) -> Iterator[tuple[str, float, Tensor | None]]:
+        head = self._head()
+        for k, tap in enumerate(self.network.taps):
+            yield tap.name, self.tap_weights[tap.name], None if head is None else head[k]
+
+    def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
+        """One tap of both images at a time, so that the maps of a tap are free before the next comes."""
+        ours = self._features(images)
+        theirs = None if isinstance(target, EncodedTarget) else self._features(target)
+        frozen_target = isinstance(target, Tensor) and not target.requires_grad and self.trainable != "all"
+        for k, (tap, weight, channel_weights) in enumerate(self._steps()):
+            features = next(ours)
+            if theirs is None:
+                assert isinstance(target, EncodedTarget)  # noqa: S101 - the other case of the union
+                value = self._compare_encoded(features, target.embeddings[k], target.raw, channel_weights)
+            else:
+                if frozen_target:
+                    with torch.no_grad():
+                        other = next(theirs)
+                else:
+                    other = next(theirs)
+                value = self._compare(features, other, channel_weights)
+                del other
+            del features
+            yield tap, value if weight == 1.0 else weight * value
+
+    def _compare(self, features: Tensor, other: Tensor, channel_weights: Tensor | None) -> Tensor:
+        distance = self._function
+        if not isinstance(distance, Distance):
+            return _own_distance(distance, features, other)
+        spatial = distance.compare == "spatial"
+        embedded = (other,) if spatial else distance.embed(other)
+        return distance.between(features, embedded, channel_weights, raw=spatial, plain=self.double_backward)
+
+    def _compare_encoded(
+        self, features: Tensor, embedding: tuple[Tensor, ...], raw: bool, channel_weights: Tensor | None
+    ) -> Tensor:
+        distance = self._function
+        if not isinstance(distance, Distance):
+            return _own_distance(distance, features, embedding[0])
+        return distance.between(features, embedding, channel_weights, raw=raw, plain=self.double_backward)
+
+    def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:
+        distance = self._function
+        half = self.network.dtype in (torch.float16, torch.bfloat16)
+        keep = not isinstance(distance, Distance) or (half and distance.compare == "spatial")
+        embed = (lambda f: (f,)) if keep else distance.embed  # type: ignore[union-attr]
+        return tuple(embed(f) for f in self._features(images)), keep
+
+    def _maps(self, images: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
+        if not isinstance(self._function, Distance):
+            raise ConfigError("maps and masks need a Distance, not a function of your own")
+        ours, theirs = self._features(images), self._features(target)
+        for (tap, weight, channel_weights), record in zip(self._steps(), self.network.taps, strict=True):
+            if record.layout not in ("NCHW", "NHWC"):
+                raise ConfigError(f"tap {tap!r} has no positions in the image (layout {record.layout})")
+            yield tap, weight * self._function.map(next(ours), next(theirs), channel_weights)
+
+    def channel_distances(self, input: Tensor, target: Tensor) -> dict[str, Tensor]:  # noqa: A002
+        """Each channel's share of the distance, before channel weights: {tap: (N, C)}.
+
+        With channel weights w the loss is the sum over taps of ``weight * (share @ w)``; training a
+        head needs nothing else, so these shares can be computed once and kept.
+
+        Raises:
+            ConfigError: the distance is not a sum over channels (``gram``, ``l2``).
+        """
+        if not isinstance(self._function, Distance):
+            raise ConfigError("channel distances need a Distance, not a function of your own")
+        images = self._prepare(input, "input")
+        other = self._prepare(self._alike(input, target), "target")
+        with torch.autocast(images.device.type, enabled=False):
+            pairs = zip(self._features(images), self._features(other), strict=True)
+            shares = {tap: self._function.per_channel(*p) for tap, p in zip(self._order, pairs, strict=True)}
+        return {tap: self._unfold(share, input.shape[0]) for tap, share in shares.items()}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PerceptualLoss:
+        """Move and convert what is not registered as well."""
+        network = self.network
+        exact = (network.mean, network.std, *self._frozen_head)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.trainable != "all":
+            network._apply(fn)
+        network.mean, network.std, *head = (_at_least_float32(fn(t), t) for t in exact)
+        self._frozen_head = tuple(head)
+        return self
+
+    def extra_repr(self) -> str:
+        """What goes into the number, for ``print``."""
+        mean, std = (
+            tuple(round(v, 4) for v in b.flatten().tolist()) for b in (self.network.mean, self.network.std)
+        )
+        return (
+            f"{super().extra_repr()}, "
+            f"weights={self.network.weights_name!r}, sha256={self.network.weights_sha256[:12]}..., "
+            f"mean={mean}, std={std}, min_size={self.min_size}, trainable={self.trainable!r}"
+        )
+
+
+def _at_least_float32(moved: Tensor, original: Tensor) -> Tensor:
+    """Constants follow a move, but never into half precision, which would change the number."""
+    return original.to(moved.device) if moved.dtype in (torch.float16, torch.bfloat16) else moved
+
+
+def _function_hash(function: object) -> str:
+    """sha256 of a function's source; of its address where there is none, so that it equals no other."""
+    try:
+        text = inspect.getsource(function)  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        text = repr(function)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _code_hash(network: LossNetwork) -> str:
+    """sha256 of layers and operations as text."""
+    return hashlib.sha256("\n".join(str(stage) for stage in network.stages).encode()).hexdigest()
+
+
+def _own_distance(function: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+    value = function(a, b)
+    if not isinstance(value, Tensor) or value.shape != (a.shape[0],):
+        got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ConfigError(f"distance must return one number per image, shape ({a.shape[0]},); got {got}")
+    return value
+
+
+def _build_network(
+    network: str | LossNetwork,
+    taps: Taps | None,
+    weights: Weights,
+    pooling: str,
+    normalize: bool,
+    trainable: bool,
+) -> tuple[LossNetwork, tuple[tuple[str, float], ...]]:
+    named: dict[str, float] | None = None
+    if isinstance(taps, str):
+        named = {taps: 1.0}
+    elif isinstance(taps, Mapping):
+        named = {str(tap): float(weight) for tap, weight in taps.items()}
+    elif taps is not None:
+        named = {str(tap): 1.0 for tap in taps}
+        if len(named) != len(list(taps)):
+            raise ConfigError(f"taps has a name twice; got {list(taps)!r}")
+    mean, std = (None, None) if normalize else ((0.0,) * 3, (1.0,) * 3)
+    if isinstance(network, str):
+        built = load_network(
+            network, None if named is None else list(named), weights=weights, pooling=pooling,
+            trainable=trainable, mean=mean, std=std,
+        )  # fmt: skip
+    elif isinstance(network, LossNetwork):
+        if weights != "default" or pooling != "max" or not normalize:
+            raise ConfigError(
+                "weights, pooling and normalize_input belong to load_network when network is a LossNetwork"
+            )
+        if trainable != network.trainable:
+            raise ConfigError("load the network with trainable=True to train it, False to freeze it")
+        built = network
+    else:
+        raise ConfigError(
+            f"network must be a name or a LossNetwork; got {type(network).__name__}. Wrap your own module: "
+            "lossnets.wrap_network(module, taps)"
+        )
+    named = named if named is not None else {tap.name: 1.0 for tap in built.taps}
+    weighted = canonical_taps(built.blueprint, named)
+    return built.select([tap for tap, _ in weighted]), weighted
+
+
+def _make_spec(
+    network: LossNetwork,
+    taps: tuple[tuple[str, float], ...],
+    distance: object,
+    channels: str,
+    compute_dtype: torch.dtype,
+    normalize: bool,
+) -> LossSpec:
+    if channels not in ("rgb", "gray", "per-channel"):
+        raise ConfigError(f"channels must be one of rgb, gray, per-channel; got {channels!r}")
+    dtype = next((name for name, value in _DTYPES.items() if value == compute_dtype), None)
+    if dtype is None:
+        raise ConfigError(f"compute_dtype must be torch.float32, bfloat16 or float16; got {compute_dtype}")
+    if isinstance(distance, str):
+        distance = parse_distance(distance)
+    elif not isinstance(distance, Distance) and not callable(distance):
+        raise ConfigError(f"distance must be text, a Distance or a function; got {type(distance).__name__}")
+    return LossSpec(
+        "perceptual",
+        network.name,
+        taps,
+        distance if isinstance(distance, Distance) else Distance(),
+        weights="custom"
+        if network.weights_name == "module"
+        else canonical_weights(network.spec, network.origin),
+        pooling=network.blueprint.pooling,
+        input="normalised" if normalize else "raw",
+        channels=channels,
+        dtype=dtype,
+        function="" if isinstance(distance, Distance) else getattr(distance, "__name__", "own"),
+    )
