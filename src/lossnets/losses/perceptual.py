@@ -5,28 +5,23 @@ L(x, y) = sum over taps k of weight_k * distance(features_k(x), features_k(y))
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from lossnets.distances import Distance, parse_distance
+from lossnets.distances import Distance
 from lossnets.errors import ConfigError, ImageError
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.losses.base import NUMERICS_VERSION, ImageLoss
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.heads import check_head, head_hash
-from lossnets.losses.spec import LossSpec, canonical_taps, canonical_weights
-from lossnets.networks import LossNetwork, load_network
+from lossnets.losses.parts import Taps, build_network, code_hash, function_hash, make_spec
+from lossnets.networks import LossNetwork
 from lossnets.networks.catalogue import DEFAULT_NETWORK
 from lossnets.networks.load import Weights
 from lossnets.networks.weights import state_sha256
-
-Taps = Mapping[str, float] | Sequence[str] | str
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class PerceptualLoss(ImageLoss):
@@ -97,8 +92,8 @@ class PerceptualLoss(ImageLoss):
     ) -> None:
         if trainable not in ("none", "head", "all"):
             raise ConfigError(f"trainable must be 'none', 'head' or 'all'; got {trainable!r}")
-        built, weighted = _build_network(network, taps, weights, pooling, normalize_input, trainable == "all")
-        spec = _make_spec(built, weighted, distance, channels, compute_dtype, normalize_input)
+        built, weighted = build_network(network, taps, weights, pooling, normalize_input, trainable == "all")
+        spec = make_spec(built, weighted, distance, channels, compute_dtype, normalize_input)
         super().__init__(
             spec,
             data_range=data_range,
@@ -112,7 +107,7 @@ class PerceptualLoss(ImageLoss):
         self._function: Distance | Callable[[Tensor, Tensor], Tensor] = (
             spec.distance if isinstance(distance, (str, Distance)) else distance
         )
-        self._function_hash = _function_hash(distance) if spec.function else ""
+        self._function_hash = function_hash(distance) if spec.function else ""
         if compute_dtype != torch.float32:
             if trainable == "all":
                 raise ConfigError(
@@ -191,7 +186,7 @@ class PerceptualLoss(ImageLoss):
         parts += [f"head:sha256:{head}"] if head else []
         parts += [f"function:sha256:{self._function_hash}"] if self._function_hash else []
         if self.network.spec.library == "user":  # a name of the user's own does not say what it computes
-            parts.append(f"code:sha256:{_code_hash(self.network)}")
+            parts.append(f"code:sha256:{code_hash(self.network)}")
         dtype = str(self.network.dtype).removeprefix("torch.")
         parts += [f"computed:{dtype}"] if dtype != self.spec.dtype else []
         return "|".join([*parts, f"numerics:{NUMERICS_VERSION}"])
@@ -321,97 +316,9 @@ def _at_least_float32(moved: Tensor, original: Tensor) -> Tensor:
     return original.to(moved.device) if moved.dtype in (torch.float16, torch.bfloat16) else moved
 
 
-def _function_hash(function: object) -> str:
-    """sha256 of a function's source; of its address where there is none, so that it equals no other."""
-    try:
-        text = inspect.getsource(function)  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        text = repr(function)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _code_hash(network: LossNetwork) -> str:
-    """sha256 of layers and operations as text."""
-    return hashlib.sha256("\n".join(str(stage) for stage in network.stages).encode()).hexdigest()
-
-
 def _own_distance(function: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
     value = function(a, b)
     if not isinstance(value, Tensor) or value.shape != (a.shape[0],):
         got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ConfigError(f"distance must return one number per image, shape ({a.shape[0]},); got {got}")
     return value
-
-
-def _build_network(
-    network: str | LossNetwork,
-    taps: Taps | None,
-    weights: Weights,
-    pooling: str,
-    normalize: bool,
-    trainable: bool,
-) -> tuple[LossNetwork, tuple[tuple[str, float], ...]]:
-    named: dict[str, float] | None = None
-    if isinstance(taps, str):
-        named = {taps: 1.0}
-    elif isinstance(taps, Mapping):
-        named = {str(tap): float(weight) for tap, weight in taps.items()}
-    elif taps is not None:
-        named = {str(tap): 1.0 for tap in taps}
-        if len(named) != len(list(taps)):
-            raise ConfigError(f"taps has a name twice; got {list(taps)!r}")
-    mean, std = (None, None) if normalize else ((0.0,) * 3, (1.0,) * 3)
-    if isinstance(network, str):
-        built = load_network(
-            network, None if named is None else list(named), weights=weights, pooling=pooling,
-            trainable=trainable, mean=mean, std=std,
-        )  # fmt: skip
-    elif isinstance(network, LossNetwork):
-        if weights != "default" or pooling != "max" or not normalize:
-            raise ConfigError(
-                "weights, pooling and normalize_input belong to load_network when network is a LossNetwork"
-            )
-        if trainable != network.trainable:
-            raise ConfigError("load the network with trainable=True to train it, False to freeze it")
-        built = network
-    else:
-        raise ConfigError(
-            f"network must be a name or a LossNetwork; got {type(network).__name__}. Wrap your own module: "
-            "lossnets.wrap_network(module, taps)"
-        )
-    named = named if named is not None else {tap.name: 1.0 for tap in built.taps}
-    weighted = canonical_taps(built.blueprint, named)
-    return built.select([tap for tap, _ in weighted]), weighted
-
-
-def _make_spec(
-    network: LossNetwork,
-    taps: tuple[tuple[str, float], ...],
-    distance: object,
-    channels: str,
-    compute_dtype: torch.dtype,
-    normalize: bool,
-) -> LossSpec:
-    if channels not in ("rgb", "gray", "per-channel"):
-        raise ConfigError(f"channels must be one of rgb, gray, per-channel; got {channels!r}")
-    dtype = next((name for name, value in _DTYPES.items() if value == compute_dtype), None)
-    if dtype is None:
-        raise ConfigError(f"compute_dtype must be torch.float32, bfloat16 or float16; got {compute_dtype}")
-    if isinstance(distance, str):
-        distance = parse_distance(distance)
-    elif not isinstance(distance, Distance) and not callable(distance):
-        raise ConfigError(f"distance must be text, a Distance or a function; got {type(distance).__name__}")
-    return LossSpec(
-        "perceptual",
-        network.name,
-        taps,
-        distance if isinstance(distance, Distance) else Distance(),
-        weights="custom"
-        if network.weights_name == "module"
-        else canonical_weights(network.spec, network.origin),
-        pooling=network.blueprint.pooling,
-        input="normalised" if normalize else "raw",
-        channels=channels,
-        dtype=dtype,
-        function="" if isinstance(distance, Distance) else getattr(distance, "__name__", "own"),
-    )

@@ -88,6 +88,20 @@ PRESETS = {
             "lpips-squeeze", "lpips:squeezenet1_1", "Zhang et al., CVPR 2018, arXiv 1801.03924", "smallest"
         ),
         Preset(
+            "study-super-resolution",
+            "squeezenet1_1/features.1",
+            _STUDY,
+            "the architecture that did best on super-resolution, at its earliest point: the study finds that "
+            "early points suit this task; it fed the network images that were not normalised (input=raw)",
+        ),
+        Preset(
+            "study-autoencoding",
+            "vgg11/relu5_2",
+            _STUDY,
+            "the architecture with the best average rank, at its latest point: the study finds that late "
+            "points suit autoencoding; it fed the network images that were not normalised (input=raw)",
+        ),
+        Preset(
             "pgn2021",
             f"vgg19/{_VGG19_RELUS}:l1:pooling=avg",
             "Nikulin et al., Perceptual gradient networks, arXiv 2105.01957",

@@ -17,6 +17,8 @@ PUBLISHED = {
     "srgan": ("vgg19", {"35": 1.0}, "spatial"),
     "esrgan": ("vgg19", {"34": 1.0}, "spatial-l1"),
     "pix2pixhd": ("vgg19", {"1": 1 / 32, "6": 1 / 16, "11": 1 / 8, "20": 1 / 4, "29": 1.0}, "spatial-l1"),
+    "study-super-resolution": ("squeezenet1_1", {"1": 1.0}, "spatial"),
+    "study-autoencoding": ("vgg11", {"19": 1.0}, "spatial"),
     "pgn2021": ("vgg19", dict.fromkeys(RELUS, 1.0), "spatial-l1"),
 }  # fmt: skip
 
