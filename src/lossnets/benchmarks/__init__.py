@@ -14,6 +14,8 @@ from lossnets.benchmarks.base import (
     load_benchmark,
     register_benchmark,
 )
+from lossnets.benchmarks.heads import train_head
+from lossnets.benchmarks.training_loop import TrainingSettings
 
 del _similarity
 
@@ -25,8 +27,10 @@ __all__ = [
     "DistanceBank",
     "Evaluation",
     "Score",
+    "TrainingSettings",
     "benchmark_class",
     "benchmark_names",
     "load_benchmark",
     "register_benchmark",
+    "train_head",
 ]

@@ -84,7 +84,11 @@ class DistanceBank(Protocol):
 
 
 class Benchmark(Protocol):
-    """A way of asking how good a loss is. Instances are made with their data's whereabouts as options."""
+    """A way of asking how good a loss is. Instances are made with their data's whereabouts as options.
+
+    A class may also state ``meanings``: score name -> one sentence for people, shown with the scores;
+    and ``variants``, where it can train losses (``evaluate_variant``).
+    """
 
     name: ClassVar[str]
     data: ClassVar[str]
@@ -159,6 +163,12 @@ def benchmark_class(name: str) -> type:
     if name not in _REGISTRY:
         raise unknown_name("benchmark", name, benchmark_names())
     return _REGISTRY[name]
+
+
+def meaning(benchmark: str, score: str) -> str:
+    """One sentence on what a score says; empty where the benchmark is not known or states none."""
+    told: Mapping[str, str] = getattr(_REGISTRY.get(benchmark), "meanings", {})
+    return told.get(score, "")
 
 
 def load_benchmark(name: str, **options: Any) -> Benchmark:

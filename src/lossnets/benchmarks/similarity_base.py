@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -226,6 +226,12 @@ def _bank(losses: Sequence[Any], device: str) -> DistanceBank:
 
     bank: DistanceBank = LossBank(losses, device=device)
     return bank
+
+
+def fields(items: Iterable[Any], *names: str) -> dict[str, NDArray[Any]]:
+    """Columns of these attributes, one row per item."""
+    items = list(items)
+    return {name: np.array([getattr(item, name) for item in items]) for name in names}
 
 
 def _label(item: Any) -> str:

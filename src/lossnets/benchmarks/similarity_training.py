@@ -92,6 +92,11 @@ def trainee(loss: Any, variant: str, seed: int = 0) -> Trainee:
     from lossnets.losses import PerceptualLoss, parse_loss
 
     spec = parse_loss(getattr(loss, "spec", loss))
+    if spec.weights == "custom":
+        raise ConfigError(
+            f"loss {str(spec)!r} was built of tensors in Python; save them to a file and name the loss "
+            "with weights=FILE, so that the trained head can say what it belongs to."
+        )
     plain = (spec.family, spec.channels, spec.dtype, spec.head) == ("perceptual", "rgb", "float32", "")
     if not plain or spec.distance.compare == "gram" or spec.distance.metric == "l2":
         raise ConfigError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lossnets.benchmarks.base import Evaluation, Progress
+from lossnets.benchmarks.heads import loss_with_head
 from lossnets.benchmarks.measure import measure
 from lossnets.benchmarks.similarity_training import Trainee, train, trainee
 from lossnets.benchmarks.trained import HEAD_FILE, TrainedDistance
@@ -96,7 +97,7 @@ def _place(
 
 
 def _recorded(result: Evaluation, trained: TrainedDistance, place: Path) -> Evaluation:
-    """Add the head's place to the facts, and the scores to the head's card."""
+    """Add the head's place, and its loss name, to the facts; and the scores to the head's card."""
     rows = [
         {k: None if v != v else v for k, v in asdict(score).items()} for score in result.scores
     ]  # NaN is no JSON
@@ -108,4 +109,6 @@ def _recorded(result: Evaluation, trained: TrainedDistance, place: Path) -> Eval
         "head": str(place / HEAD_FILE),
         "trained_on": str(trained.card.data["fingerprint"]),
     }
+    if trained.card.variant == "lin":  # with the other variants the network is another one, too
+        facts["loss_with_head"] = loss_with_head(trained.card.loss, place / HEAD_FILE)
     return replace(result, facts=facts)

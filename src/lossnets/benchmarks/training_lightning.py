@@ -20,7 +20,7 @@ from lossnets.benchmarks.training_loop import (
     training_loss,
 )
 from lossnets.errors import require
-from lossnets.networks.torchvision_compat import ensure_torchvision
+from lossnets.torchvision_compat import ensure_torchvision
 
 ensure_torchvision()  # Lightning imports torchmetrics, which imports torchvision
 pl: Any = require("lightning.pytorch", "bench", "training of a perceptual similarity")

@@ -2,7 +2,7 @@
 
 from lossnets.datasets.bapps import read_bapps_2afc, read_bapps_jnd
 from lossnets.datasets.catalogue import DataSetCard, card, cards
-from lossnets.datasets.samples import SAMPLE_SIZES, read_sample
+from lossnets.datasets.samples import SAMPLE_SIZES, SAMPLE_SPLITS, read_sample
 from lossnets.datasets.similarity import (
     HUMAN,
     SEVERITY,
@@ -18,6 +18,7 @@ from lossnets.datasets.tables import read_opinions_csv, read_triplets_csv
 __all__ = [
     "HUMAN",
     "SAMPLE_SIZES",
+    "SAMPLE_SPLITS",
     "SEVERITY",
     "DataSetCard",
     "JNDSet",

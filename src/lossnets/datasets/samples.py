@@ -2,6 +2,15 @@
 
 Its judge is the severity and no person: 0 where p0 is less distorted, 1 where p1 is. What a loss
 scores on it is called severity agreement.
+
+There are two families of sub-splits:
+
+* ``gaussian_blur``, ``jpeg``, ...: the reference, distorted at two different severities. Every
+  degradation grows with its severity in mean squared error, so pixel losses are nearly always right;
+* ``gaussian_blur+moved``, ...: first the crop is taken 1 or 2 pixels aside, the same for both
+  candidates, then it is distorted at two neighbouring severities. Nothing else differs, so the order
+  of severity is as certain as before; but blurring also hides the misalignment, and a loss that
+  compares position by position may find the more distorted candidate nearer.
 """
 
 from __future__ import annotations
@@ -46,14 +55,21 @@ class SampleSize:
 
 
 SAMPLE_SIZES = {"smoke": SampleSize(4, 1, 64), "small": SampleSize(8, 4, 96)}
-"""`smoke`: 24 triplets of 64×64; `small`: 192 triplets of 96×96."""
+"""`smoke`: 44 triplets of 64×64; `small`: 352 triplets of 96×96."""
+
+MOVED = "+moved"
+SAMPLE_SPLITS = (*DEGRADATIONS, *(f"{name}{MOVED}" for name in DEGRADATIONS if name != "shift"))
+"""Sub-splits of the sample; a moved crop that is shifted once more has no known order."""
+
+_MARGIN = 2  # pixels around a crop, for its moved copies
+_MOVES = [(dy, dx) for dy in range(-_MARGIN, _MARGIN + 1) for dx in range(-_MARGIN, _MARGIN + 1) if dy or dx]
 
 
 def read_sample(size: str = "small", *, seed: int = 0) -> TwoAFCSet:
-    """Crops of photographs, each distorted twice by every degradation at two different severities.
+    """Crops of photographs, each distorted twice by the same degradation at two different severities.
 
-    Sub-splits are the degradations. The set is the same for the same size and seed, and kept in
-    memory once made.
+    Sub-splits are `SAMPLE_SPLITS`; this file's first lines say what they are. The set is the same for
+    the same size and seed, and kept in memory once made.
 
     Raises:
         UnknownNameError: size is not one of `SAMPLE_SIZES`.
@@ -74,12 +90,9 @@ def _make(size: str, seed: int) -> TwoAFCSet:
         photograph = read_image(photograph_path(package, file))
         for c in range(shape.crops):
             rng = np.random.default_rng([seed, p, c])
-            crop = _busy_crop(photograph, shape.side, rng)
-            ref = f"{Path(file).stem}-{c}"
-            images[ref] = crop
-            items.extend(_distort(ref, crop, images, rng))
-    order = list(DEGRADATIONS)
-    items.sort(key=lambda t: order.index(t.split))  # stable: by photograph within a degradation
+            crop = _busy_crop(photograph, shape.side + 2 * _MARGIN, rng)
+            items.extend(_distort(f"{Path(file).stem}-{c}", crop, images, rng))
+    items.sort(key=lambda t: SAMPLE_SPLITS.index(t.split))  # stable: by photograph within a sub-split
     return TwoAFCSet(f"sample-{size}", tuple(items), MemoryImages(images), None, SEVERITY)
 
 
@@ -111,14 +124,26 @@ def _busy_crop(photograph: Tensor, side: int, rng: np.random.Generator, tries: i
     return max(crops, key=lambda crop: float(crop.std())).clone()
 
 
-def _distort(ref: str, crop: Tensor, images: dict[str, Tensor], rng: np.random.Generator) -> list[Triplet]:
+def _distort(ref: str, wide: Tensor, images: dict[str, Tensor], rng: np.random.Generator) -> list[Triplet]:
+    """One triplet for each sub-split; ``wide`` is the reference with `_MARGIN` pixels around it."""
+    images[ref] = _window(wide, 0, 0)
     triplets = []
-    for name in DEGRADATIONS:
-        s0, s1 = (int(s) for s in rng.choice(SEVERITIES, 2, replace=False))
-        keys = []
-        for severity in (s0, s1):
+    for split in SAMPLE_SPLITS:
+        name = split.removesuffix(MOVED)
+        if split == name:
+            source, severities = images[ref], rng.choice(SEVERITIES, 2, replace=False)
+        else:
+            source = _window(wide, *_MOVES[int(rng.integers(len(_MOVES)))])
+            severities = rng.permutation(int(rng.integers(1, SEVERITIES[-1])) + np.arange(2))
+        keys = [f"{ref}-{split}-{severity}" for severity in severities]
+        for key, severity in zip(keys, severities, strict=True):
             generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-            keys.append(f"{ref}-{name}-{severity}")
-            images[keys[-1]] = degrade(crop[None], name, severity, generator=generator)[0]
-        triplets.append(Triplet(ref, keys[0], keys[1], float(s1 < s0), name))
+            images[key] = degrade(source[None], name, int(severity), generator=generator)[0]
+        triplets.append(Triplet(ref, keys[0], keys[1], float(severities[1] < severities[0]), split))
     return triplets
+
+
+def _window(wide: Tensor, dy: int, dx: int) -> Tensor:
+    """The inner part of (3, H, W), moved by at most `_MARGIN` pixels: true content up to the border."""
+    height, width = (size - 2 * _MARGIN for size in wide.shape[-2:])
+    return wide[:, _MARGIN + dy : _MARGIN + dy + height, _MARGIN + dx : _MARGIN + dx + width].clone()

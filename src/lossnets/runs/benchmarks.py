@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import json
@@ -50,6 +51,11 @@ class BenchmarkChoice:
         """The arguments that belong to a run's identity: all but the places of data."""
         return {key: value for key, value in self.options.items() if key not in self.places}
 
+    @property
+    def where(self) -> str:
+        """Data and settings for people: ``csv=votes.csv resize=64``; paths below this folder are short."""
+        return " ".join(f"{key}={_short(value)}" for key, value in self.options.items())
+
     def check(self, profile: str, variants: Sequence[str]) -> None:
         """Raise ConfigError unless the benchmark has that profile and those variants."""
         cls = benchmark_class(self.name)
@@ -62,6 +68,11 @@ class BenchmarkChoice:
                 raise ConfigError(
                     f"variants of {self.name!r} must be among {', '.join(known)}; got {variant!r}"
                 )
+            if variant != "baseline" and "train" in _parameters(cls) and not self.options.get("train"):
+                raise ConfigError(
+                    f"variant {variant!r} of {self.name!r} needs something to learn from: give its data "
+                    "the key 'train', a table like 'csv'"
+                )
 
     def load(self) -> Benchmark:
         """The benchmark, prepared; one object per process and choice, so that images are read once.
@@ -72,8 +83,10 @@ class BenchmarkChoice:
         """
         return _load(self)
 
-    def describe_data(self, profile: str, seed: int) -> DataName:
+    def describe_data(self, profile: str, seed: int, variant: str = "baseline") -> DataName:
         """Name of the data that a run at this profile and seed sees, fingerprint of the whole set.
+
+        The fingerprint of a trained variant covers what it learns from, too.
 
         Raises:
             DataError: they are missing or malformed.
@@ -82,7 +95,11 @@ class BenchmarkChoice:
         name = benchmark.data
         if hasattr(benchmark, "load"):  # a data set of the user's has a name of its own
             name = benchmark.load(profile, seed).name
-        return DataName(str(name), benchmark.data_fingerprint())
+        fingerprint = benchmark.data_fingerprint()
+        if variant != "baseline" and hasattr(benchmark, "training_set"):
+            both = f"{fingerprint} {benchmark.training_set(profile, seed).fingerprint()}"
+            fingerprint = hashlib.sha256(both.encode()).hexdigest()
+        return DataName(str(name), fingerprint)
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.options.items())})"
@@ -116,7 +133,7 @@ def choose_benchmark(
     twice = sorted(set(given) & set(options))
     if twice:
         raise ConfigError(f"{twice[0]!r} stands in data and in options; remove one of them")
-    parameters = inspect.signature(benchmark_class(registered)).parameters
+    parameters = _parameters(benchmark_class(registered))
     places = {key for key, parameter in parameters.items() if "Path" in str(parameter.annotation)}
     arguments = {**given, **options}
     for key, value in arguments.items():
@@ -133,6 +150,10 @@ def choose_benchmark(
     return BenchmarkChoice(registered, canonical_json(arguments), module, frozenset(places & set(arguments)))
 
 
+def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(cls).parameters
+
+
 def _registered(name: str, kind: object) -> str:
     known = benchmark_names()
     family = [entry for entry in known if entry.startswith(f"{name}-")]
@@ -147,6 +168,12 @@ def _registered(name: str, kind: object) -> str:
     if kind not in kinds:
         raise unknown_name(f"kind of data of benchmark {name!r}", kind, kinds)
     return f"{name}-{kind}"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str) and Path(value).is_absolute() and Path(value).is_relative_to(Path.cwd()):
+        return str(Path(value).relative_to(Path.cwd()))
+    return value if isinstance(value, str) else canonical_json(value)
 
 
 def _placed(key: str, value: object, folder: Path) -> object:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
@@ -65,16 +67,23 @@ class Database:
     is still true when it writes.
     """
 
-    def __init__(self, where: str | Path, *, create: bool = True) -> None:
+    def __init__(self, where: str | Path, *, create: bool = True, read_only: bool = False) -> None:
         self.url = store_url(where)
         self.name = self.url.render_as_string(hide_password=True)
         self.file = _sqlite_file(self.url)
         if self.file is not None:
             self.name = str(self.file)
-            _check_file(self.file, create=create)
+            _check_file(self.file, create=create and not read_only)
+            if read_only and not _may_write(self.file):
+                self.url = _reading_url(self.file)
         self._lock = threading.RLock()  # an in-memory store has one connection for all threads
+        self.in_memory = self.url.get_backend_name() == "sqlite" and self.file is None
         with self._translated():
-            self.engine = _make_engine(self.url, in_memory=self.url.database in (None, "", ":memory:"))
+            self.engine = _make_engine(self.url, in_memory=self.in_memory)
+        if read_only:
+            with self.reading() as connection:
+                schema.check(connection, self.name)
+            return
         with self.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
@@ -121,6 +130,10 @@ _EXPLANATIONS = (
         "finished; a store on a network drive should be PostgreSQL (--store postgresql://...)",
     ),
     ("not a database", "the file is not an SQLite database. Give another path for the results store"),
+    (
+        "no such table",
+        "the file was deleted or replaced by another program. Start the command again to make a new one",
+    ),
     ("malformed", "the database is damaged. Restore it from a copy, or give another path"),
     ("readonly", "the file or its folder cannot be written. Change the permissions or give another path"),
     ("unable to open", "the file cannot be opened. Check that its folder exists and can be written"),
@@ -149,6 +162,22 @@ def _sqlite_file(url: sa.URL) -> Path | None:
     return Path(str(url.database))
 
 
+def _may_write(file: Path) -> bool:
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+
+
+def _reading_url(file: Path) -> sa.URL:
+    """URL of a file that must not or cannot be written.
+
+    Reading a file in WAL mode needs two files beside it, which cannot be made in such a place. They
+    are there while somebody writes; where they are not, nobody does, and SQLite may take the file as
+    it is.
+    """
+    writing = file.with_name(f"{file.name}-shm").exists()
+    query = {"mode": "ro", "uri": "true"} | ({} if writing else {"immutable": "1"})
+    return sa.URL.create("sqlite+pysqlite", database=f"file:{quote(str(file))}", query=query)
+
+
 def _check_file(path: Path, *, create: bool) -> None:
     if path.is_dir():
         raise StoreError(f"results store must be a file; {path} is a folder. Try {path / 'results.sqlite'}")
@@ -169,12 +198,14 @@ def _check_file(path: Path, *, create: bool) -> None:
 def _make_engine(url: sa.URL, *, in_memory: bool) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True)
+    reading = "mode" in url.query
     engine = sa.create_engine(
         url,
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
         poolclass=pool.StaticPool if in_memory else pool.NullPool,
     )
-    sa.event.listen(engine, "connect", _configure_sqlite)
+    if not reading:
+        sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 

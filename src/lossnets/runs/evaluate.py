@@ -15,7 +15,7 @@ from lossnets.errors import DataError, WeightsError
 from lossnets.runs.benchmarks import BenchmarkChoice
 from lossnets.runs.environment import PeakMemory, environment
 from lossnets.runs.identity import RunConfig
-from lossnets.runs.losses import load_bank
+from lossnets.runs.losses import bank_signatures, load_bank, located
 from lossnets.runs.records import Failure, Items, Outcome, ScoreRecord
 
 ItemProgress = Callable[[int, int], None]
@@ -30,11 +30,13 @@ class Group:
         configs: the runs; they differ in the loss only.
         choice: the benchmark and its data.
         device: where to compute (``cpu``, ``cuda:0``).
+        folder: where relative paths in loss names start: the folder of the plan.
     """
 
     configs: tuple[RunConfig, ...]
     choice: BenchmarkChoice
     device: str = "cpu"
+    folder: str = "."
 
     def __str__(self) -> str:
         first = self.configs[0]
@@ -76,23 +78,24 @@ def _one_pass(group: Group, progress: ItemProgress | None) -> list[Outcome]:
 def _results(group: Group, progress: ItemProgress | None) -> Mapping[str, Evaluation | Exception]:
     first = group.configs[0]
     benchmark = group.choice.load()
-    names = [config.loss for config in group.configs]
+    names = {located(config.loss, group.folder): config.loss for config in group.configs}
     if first.variant != "baseline":
         train: Any = benchmark  # a benchmark that lists further variants in its class can evaluate them
         found: Mapping[str, Evaluation | Exception] = train.evaluate_variant(
-            names,
+            list(names),
             variant=first.variant,
             seed=first.seed,
             profile=first.profile,
             device=group.device,
             progress=progress,
         )
-        return found
-    bank = load_bank(names, group.device)
-    _check_unchanged(group.configs, bank.signatures)
-    return benchmark.evaluate_many(
+        return {names[name]: result for name, result in found.items()}
+    bank = load_bank(list(names), group.device)
+    _check_unchanged(group.configs, bank_signatures(bank, list(names.values()), group.folder))
+    found = benchmark.evaluate_many(
         bank, seed=first.seed, profile=first.profile, device=group.device, progress=progress
     )
+    return {names[name]: result for name, result in found.items()}
 
 
 def _check_unchanged(configs: Sequence[RunConfig], signatures: Mapping[str, str]) -> None:

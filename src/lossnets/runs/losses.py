@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from lossnets.errors import ConfigError, LossnetsError, unknown_name
+from lossnets.errors import ConfigError, LossnetsError, WeightsError, unknown_name
 from lossnets.losses import LossBank, parse_loss
 from lossnets.networks import network_spec
 
@@ -66,6 +69,37 @@ def network_of(loss: str) -> str:
     return "|".join((spec.network, spec.weights, spec.pooling, spec.input, spec.channels, spec.dtype))
 
 
+_WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
+
+
+def located(loss: str, folder: str | Path) -> str:
+    """The loss name with its files (``weights=``, ``head=``) as absolute paths; relative ones start here.
+
+    >>> located("vgg16/relu3_3:weights=data/vgg.pth", "/plans")
+    'vgg16/relu3_3:weights=/plans/data/vgg.pth'
+    """
+    found = {option: str(path) for option, path in _files(loss, folder).items()}
+    return str(replace(parse_loss(loss), **found)) if found else loss  # type: ignore[arg-type]
+
+
+def check_files(loss: str, folder: str | Path) -> None:
+    """Raise WeightsError unless every file that the loss name mentions is there."""
+    for option, path in _files(loss, folder).items():
+        if not path.is_file():
+            raise WeightsError(
+                f"{option} of {loss!r}: there is no file {path} (relative paths start at the folder of the "
+                f"plan, {folder})"
+            )
+
+
+def _files(loss: str, folder: str | Path) -> dict[str, Path]:
+    spec = parse_loss(loss)
+    given = {"head": spec.head} if spec.head else {}
+    if "/" in spec.weights or os.sep in spec.weights or spec.weights.endswith(_WEIGHT_FILES):
+        given["weights"] = spec.weights
+    return {option: Path(folder) / Path(path).expanduser() for option, path in given.items()}
+
+
 def by_network(losses: Iterable[str]) -> list[list[str]]:
     """Loss names in lists that share a network, in order of first appearance."""
     groups: dict[str, list[str]] = {}
@@ -79,19 +113,30 @@ def load_bank(losses: Sequence[str], device: str = "cpu") -> LossBank:
     return LossBank(list(losses), device=device)
 
 
-def signatures(losses: Sequence[str]) -> dict[str, str | LossnetsError]:
-    """Loss name -> signature, or the error that loading it ended in; each network is loaded once."""
+def signatures(losses: Sequence[str], folder: str | Path = ".") -> dict[str, str | LossnetsError]:
+    """Loss name -> signature, or the error that loading it ended in; each network is loaded once.
+
+    Names and signatures are those of the plan: where its folder lies on this machine is not in them.
+    """
     found: dict[str, str | LossnetsError] = {}
     for group in by_network(losses):
-        found |= _signatures(group)
+        found |= _signatures(group, folder)
     return {loss: found[loss] for loss in losses}
 
 
-def _signatures(group: list[str]) -> dict[str, str | LossnetsError]:
+def _signatures(group: list[str], folder: str | Path) -> dict[str, str | LossnetsError]:
     try:
-        return dict(load_bank(group).signatures)
+        return dict(bank_signatures(load_bank([located(loss, folder) for loss in group]), group, folder))
     except LossnetsError as error:
         if len(group) == 1:
             return {group[0]: error}
-    alone = [_signatures([loss]) for loss in group]
+    alone = [_signatures([loss], folder) for loss in group]
     return {loss: answer for answers in alone for loss, answer in answers.items()}
+
+
+def bank_signatures(bank: LossBank, losses: Sequence[str], folder: str | Path) -> dict[str, str]:
+    """Signatures of the plan's losses, of a bank that has them by their located names."""
+    return {
+        loss: loss + bank.signatures[name].removeprefix(name)
+        for loss, name in ((loss, located(loss, folder)) for loss in losses)
+    }

@@ -1,8 +1,17 @@
-"""The plan of a sweep: a YAML file that says which losses meet which benchmarks, data and seeds."""
+"""The plan of a sweep: a YAML file that says which losses meet which benchmarks, data and seeds.
+
+Relative paths in a plan start at the folder of the plan file: those of data (``csv: votes.csv``), of
+the store, and those inside loss names (``vgg16/relu3_3:weights=vgg16.safetensors``, ``:head=...``).
+A loss keeps its name as it is written there, and its run's identity has that name and the hash of
+the file, not the place: a plan and its files in a folder that is copied to another machine are the
+same runs. Write relative paths for that; an absolute one is part of the name. A file that is missing
+is an error before anything runs.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +22,7 @@ from pydantic_core import ErrorDetails
 
 from lossnets.errors import ConfigError, LossnetsError
 from lossnets.runs.benchmarks import BenchmarkChoice, choose_benchmark
-from lossnets.runs.losses import expand
+from lossnets.runs.losses import check_files, expand, located
 from lossnets.runs.yamlfile import YamlFile
 
 DEFAULT_STORE = "results.sqlite"
@@ -90,6 +99,7 @@ class Plan:
         profile: ``paper``, ``small`` or ``smoke``.
         variants: of the similarity benchmark.
         store: path or URL of the results store, None where the plan names none.
+        folder: where relative paths inside loss names start.
     """
 
     name: str
@@ -99,6 +109,7 @@ class Plan:
     profile: str = "small"
     variants: tuple[str, ...] = ("baseline",)
     store: str | None = None
+    folder: str = "."
 
     def runs(self) -> list[PlannedRun]:
         """All runs: benchmarks x variants x seeds x losses."""
@@ -140,31 +151,37 @@ def _checked(source: YamlFile, folder: Path) -> Plan:
     _refuse_twice("variants", plan.variants, source)
     return Plan(
         name=plan.name,
-        losses=_losses(plan.losses, source),
+        losses=_losses(plan.losses, source, folder),
         benchmarks=_benchmarks(plan, source, folder),
         seeds=tuple(plan.seeds),
         profile=plan.profile,
         variants=tuple(plan.variants),
         store=_store(plan.store, folder),
+        folder=str(folder),
     )
 
 
-def _losses(patterns: list[str], source: YamlFile) -> tuple[str, ...]:
+def _losses(patterns: list[str], source: YamlFile, folder: Path) -> tuple[str, ...]:
     came_from: dict[str, str] = {}
+    found: list[str] = []
     for index, pattern in enumerate(patterns):
         place = _place(source, ["losses", index])
         try:
             names = expand(pattern)
+            for name in names:
+                check_files(name, folder)
         except LossnetsError as error:
             raise type(error)(f"{place}: {error}") from error
         for name in names:
-            if name in came_from:
+            same = os.path.normpath(located(name, folder))  # ./a and a are one file
+            if same in came_from:
                 raise ConfigError(
-                    f"{place}: {pattern!r} names the loss {name!r} again (first by {came_from[name]!r}); "
+                    f"{place}: {pattern!r} names the loss {name!r} again (first by {came_from[same]!r}); "
                     "remove one of them"
                 )
-            came_from[name] = pattern
-    return tuple(came_from)
+            came_from[same] = pattern
+            found.append(name)
+    return tuple(found)
 
 
 def _benchmarks(plan: PlanFile, source: YamlFile, folder: Path) -> tuple[BenchmarkChoice, ...]:

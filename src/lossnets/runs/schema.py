@@ -82,6 +82,17 @@ def prepare(connection: sa.Connection, where: str) -> None:
         metadata.create_all(connection)
         connection.execute(meta.insert().values(key="schema", value=str(SCHEMA_VERSION)))
         return
+    check(connection, where)
+
+
+def check(connection: sa.Connection, where: str) -> None:
+    """Refuse a database that is no results store, or one of a version that this one does not read.
+
+    Raises:
+        StoreError: the database belongs to another program, or to a newer lossnets.
+    """
+    if meta.name not in sa.inspect(connection).get_table_names():
+        raise StoreError(f"{where} is a database, but no results store of lossnets. Give another path.")
     found = connection.scalar(sa.select(meta.c.value).where(meta.c.key == "schema"))
     if found != str(SCHEMA_VERSION):
         raise StoreError(

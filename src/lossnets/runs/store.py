@@ -54,6 +54,7 @@ class Store:
     Args:
         where: path of an SQLite file, ``sqlite://`` (memory), or ``postgresql://USER@HOST/NAME``.
         create: make the file where there is none; False raises instead.
+        read_only: never write, so that a file or folder without permission to write can be read.
         owner_name: who claims; this object in this process by default (tests play several).
         clock: Unix time in seconds.
 
@@ -71,10 +72,11 @@ class Store:
         where: str | Path,
         *,
         create: bool = True,
+        read_only: bool = False,
         owner_name: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._database = Database(where, create=create)
+        self._database = Database(where, create=create, read_only=read_only)
         self._owner = owner_name or owner.new_owner()
         self._clock = clock
         self._mine: set[int] = set()  # row numbers of the claims that this object handed out
@@ -94,6 +96,16 @@ class Store:
     def name(self) -> str:
         """Path, or URL without its password."""
         return self._database.name
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a store in memory or on a server."""
+        return self._database.file
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the store ends with this object."""
+        return self._database.in_memory
 
     def close(self) -> None:
         """Release the connections."""
@@ -169,30 +181,61 @@ class Store:
         """
         if outcome.config.identity != claim.config.identity:
             raise StoreError(f"the outcome is of {outcome.config}; the claim is on {claim.config}")
-        blob = arrays.pack(outcome.items) if outcome.items else None
+        blob = _packed(outcome)
         try:
-            run_id = self._finish(claim, outcome, blob)
+            with self._database.writing() as connection:
+                run_id = self._finish(connection, claim, outcome, blob)
+                record = rows.read(connection, runs.c.id == run_id)[
+                    0
+                ]  # before the commit: it may be the last
         except exc.IntegrityError as error:
             raise StoreError(
                 f"the outcome of {outcome.config} breaks the store's rules: {error.orig}"
             ) from error
         self._mine.discard(claim.run_id)
-        with self._database.reading() as connection:
-            return rows.read(connection, runs.c.id == run_id)[0]
+        return record
 
-    def _finish(self, claim: Claim, outcome: Outcome, blob: bytes | None) -> int:
+    def adopt(self, outcomes: Sequence[Outcome]) -> int:
+        """Store outcomes of an earlier process, all or none; those that are stored already are left out.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            StoreError: the store cannot be written; nothing of the outcomes is stored then.
+        """
+        packed = [_packed(outcome) for outcome in outcomes]
+        try:
+            with self._database.writing() as connection:
+                adopted = [self._adopt(connection, o, blob) for o, blob in zip(outcomes, packed, strict=True)]
+        except exc.IntegrityError as error:
+            raise StoreError(
+                f"{self.name} is being written by another process; start again ({error.orig})"
+            ) from error
+        return sum(adopted)
+
+    def _adopt(self, connection: sa.Connection, outcome: Outcome, blob: bytes | None) -> bool:
         values = rows.outcome_columns(outcome)
-        with self._database.writing() as connection:
-            updated = connection.execute(runs.update().where(*self._held(claim)).values(values))
-            run_id = claim.run_id
-            if updated.rowcount == 0:
-                run_id = self._insert_late(connection, claim, values)
-            entries = rows.score_columns(run_id, outcome.scores)
-            if entries:
-                connection.execute(scores.insert(), entries)
-            if blob is not None:
-                names = canonical_json(list(outcome.items))
-                connection.execute(items.insert().values(run_id=run_id, names=names, arrays=blob))
+        told = ("status", "seconds", "environment", "facts", "error_message")
+        same = [runs.c.identity == outcome.config.identity, *(runs.c[key] == values[key] for key in told)]
+        if connection.scalar(sa.select(runs.c.id).where(*same)) is not None:
+            return False
+        claim = self._claim(connection, outcome.config, rerun=True)
+        self._finish(connection, claim or Claim(outcome.config, -1, 0), outcome, blob)
+        return True
+
+    def _finish(self, connection: sa.Connection, claim: Claim, outcome: Outcome, blob: bytes | None) -> int:
+        values = rows.outcome_columns(outcome)
+        updated = connection.execute(runs.update().where(*self._held(claim)).values(values))
+        run_id = claim.run_id
+        if updated.rowcount == 0:
+            run_id = self._insert_late(connection, claim, values)
+        entries = rows.score_columns(run_id, outcome.scores)
+        if entries:
+            connection.execute(scores.insert(), entries)
+        if blob is not None:
+            names = canonical_json(list(outcome.items))
+            connection.execute(items.insert().values(run_id=run_id, names=names, arrays=blob))
         return run_id
 
     def _insert_late(self, connection: sa.Connection, claim: Claim, values: Mapping[str, Any]) -> int:
@@ -248,6 +291,10 @@ class Store:
             if identity in wanted and latest.get(identity) != "done":
                 latest[identity] = status
         return latest
+
+
+def _packed(outcome: Outcome) -> bytes | None:
+    return arrays.pack(outcome.items) if outcome.items else None
 
 
 def _insert(connection: sa.Connection, values: Mapping[str, Any]) -> int:

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from lossnets.errors import ConfigError, LossnetsError, StoreError
-from lossnets.runs.environment import environment
+from lossnets.errors import ConfigError, LossnetsError
 from lossnets.runs.evaluate import Group
 from lossnets.runs.executors import Executor, LocalExecutor
 from lossnets.runs.identity import UNRESOLVED, RunConfig
 from lossnets.runs.lease import Heartbeat
 from lossnets.runs.losses import network_of, signatures
 from lossnets.runs.plan import Plan, PlannedRun
-from lossnets.runs.records import Failure, Outcome, RunRecord
-from lossnets.runs.store import Claim, Store
+from lossnets.runs.recorder import Progress, Recorder, SweepEvent
+from lossnets.runs.records import RunRecord
+from lossnets.runs.rescue import take_in
+from lossnets.runs.store import Store
 
-logger = logging.getLogger("lossnets")
+__all__ = ["Existing", "Progress", "SweepEvent", "SweepSummary", "run_sweep"]
 
 Existing = Literal["skip", "rerun", "error"]
-
-
-@dataclass(frozen=True)
-class SweepEvent:
-    """What a progress callback is told after each run.
-
-    Attributes:
-        record: the run that has just been stored; None for the first call, before any run.
-        finished: runs that need no more work, those skipped included.
-        total: runs of the plan.
-    """
-
-    record: RunRecord | None
-    finished: int
-    total: int
-
-
-Progress = Callable[[SweepEvent], None]
 
 
 @dataclass(frozen=True)
@@ -97,10 +79,12 @@ def run_sweep(
     Raises:
         DataError: data of a benchmark are missing; nothing has run then.
         ConfigError: ``existing="error"`` and some runs are done; nothing has run then.
-        StoreError: the store cannot be written; what was recorded before is kept.
+        StoreError: the store cannot be written; what was recorded before is kept, and what was
+            finished since lies in a rescue file that the message names.
     """
     if existing not in ("skip", "rerun", "error"):
         raise ConfigError(f"existing must be 'skip', 'rerun' or 'error'; got {existing!r}")
+    take_in(store)
     planned, broken = _resolve(plan)
     configs = list(planned)
     finished = {identity for identity, status in store.statuses(configs).items() if status == "done"}
@@ -113,8 +97,8 @@ def run_sweep(
     skipped = [] if existing == "rerun" else before
     leave = set(skipped)
     todo = [config for config in configs if config not in leave]
-    sweep = _Sweep(store, existing == "rerun", progress, len(skipped), len(configs))
-    groups = _groups({config: planned[config] for config in todo if config.resolved}, device)
+    sweep = Recorder(store, existing == "rerun", progress, len(skipped), len(configs))
+    groups = _groups({config: planned[config] for config in todo if config.resolved}, device, plan.folder)
     with Heartbeat(store):
         try:
             sweep.tell(None)
@@ -139,18 +123,24 @@ def _done(store: Store, configs: Sequence[RunConfig]) -> list[RunConfig]:
 
 def _resolve(plan: Plan) -> tuple[dict[RunConfig, PlannedRun], dict[str, LossnetsError]]:
     """Planned runs with signatures and fingerprints, and the losses that cannot be loaded."""
-    data = {(c, seed): c.describe_data(plan.profile, seed) for c in plan.benchmarks for seed in plan.seeds}
-    known = signatures(plan.losses)
+    data = {
+        (choice, variant, seed): choice.describe_data(plan.profile, seed, variant)
+        for choice in plan.benchmarks
+        for variant in plan.variants
+        for seed in plan.seeds
+    }
+    known = signatures(plan.losses, plan.folder)
     broken = {loss: answer for loss, answer in known.items() if isinstance(answer, LossnetsError)}
     configs: dict[RunConfig, PlannedRun] = {}
     for run in plan.runs():
         answer = known[run.loss]
+        described = data[run.benchmark, run.variant, run.seed]
         config = RunConfig(
             loss=run.loss,
             signature=answer if isinstance(answer, str) else UNRESOLVED,
             benchmark=run.benchmark.name,
-            data=data[run.benchmark, run.seed].name,
-            fingerprint=data[run.benchmark, run.seed].fingerprint,
+            data=described.name,
+            fingerprint=described.fingerprint,
             profile=run.profile,
             variant=run.variant,
             seed=run.seed,
@@ -160,77 +150,10 @@ def _resolve(plan: Plan) -> tuple[dict[RunConfig, PlannedRun], dict[str, Lossnet
     return configs, broken
 
 
-def _groups(runs: dict[RunConfig, PlannedRun], device: str) -> list[Group]:
+def _groups(runs: dict[RunConfig, PlannedRun], device: str, folder: str) -> list[Group]:
     """Runs that can share a pass over the data; a trained variant shares none."""
     shared: dict[object, list[RunConfig]] = {}
     for config, run in runs.items():
         alone = config.identity if run.variant != "baseline" else network_of(run.loss)
         shared.setdefault((run.benchmark, run.variant, run.seed, alone), []).append(config)
-    return [Group(tuple(members), runs[members[0]].benchmark, device) for members in shared.values()]
-
-
-@dataclass
-class _Sweep:
-    """The state of one call: claims that are held, records that were stored."""
-
-    store: Store
-    rerun: bool
-    progress: Progress | None
-    skipped: int
-    total: int
-    claims: dict[str, Claim] = field(default_factory=dict)
-    records: list[RunRecord] = field(default_factory=list)
-    elsewhere: list[RunConfig] = field(default_factory=list)
-
-    def work(self, groups: Iterable[Group], executor: Executor) -> None:
-        outcomes = executor.map(self._claimed(groups))
-        try:
-            for outcome in outcomes:
-                self._record(outcome)
-        finally:
-            close = getattr(outcomes, "close", None)  # ends worker processes at once, not at collection
-            if close:
-                close()
-
-    def _claimed(self, groups: Iterable[Group]) -> Iterator[Group]:
-        """Each group reduced to the runs that this process got; claimed when there is room for it."""
-        for group in groups:
-            mine = tuple(config for config in group.configs if self._claim(config))
-            if mine:
-                logger.info("evaluating %s", group)
-                yield Group(mine, group.choice, group.device)
-
-    def _claim(self, config: RunConfig) -> bool:
-        claim = self.store.claim(config, rerun=self.rerun)
-        if claim is None:
-            self.elsewhere.append(config)
-            return False
-        self.claims[config.identity] = claim
-        return True
-
-    def fail(self, configs: Sequence[RunConfig], errors: dict[str, LossnetsError], device: str) -> None:
-        for config in configs:
-            if self._claim(config):
-                failure = Failure.of(errors[config.loss])
-                self._record(Outcome(config, failure=failure, environment=environment(device)))
-
-    def _record(self, outcome: Outcome) -> None:
-        record = self.store.finish(self.claims[outcome.config.identity], outcome)
-        del self.claims[outcome.config.identity]  # only now: an error above leaves it to be released
-        self.records.append(record)
-        if record.failure:
-            logger.warning("failed: %s: %s: %s", record.config, record.failure.type, record.failure.message)
-        self.tell(record)
-
-    def tell(self, record: RunRecord | None) -> None:
-        if self.progress is not None:
-            self.progress(SweepEvent(record, self.skipped + len(self.records), self.total))
-
-    def release(self) -> None:
-        held = list(self.claims.values())
-        if not held:
-            return
-        try:
-            self.store.release(held)
-        except StoreError as error:  # it must not hide the error that brought us here
-            logger.warning("claims of %d runs end by themselves: %s", len(held), error)
+    return [Group(tuple(members), runs[members[0]].benchmark, device, folder) for members in shared.values()]

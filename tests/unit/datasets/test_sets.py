@@ -12,6 +12,7 @@ from PIL import Image
 from lossnets.datasets import (
     HUMAN,
     SAMPLE_SIZES,
+    SAMPLE_SPLITS,
     SEVERITY,
     OpinionSet,
     Triplet,
@@ -129,9 +130,9 @@ def test_the_sample_is_what_its_seed_says():
 @pytest.mark.parametrize("size", SAMPLE_SIZES)
 def test_the_sample_has_the_stated_shape_and_never_claims_people(size):
     data, shape = read_sample(size), SAMPLE_SIZES[size]
-    assert len(data) == shape.photographs * shape.crops * 6
+    assert len(data) == shape.photographs * shape.crops * 11
     assert data.kind == SEVERITY != HUMAN
-    assert len(data.splits) == 6
+    assert data.splits == SAMPLE_SPLITS
     assert {t.judge for t in data.items} == {0.0, 1.0}
     for t in data.items:
         name = t.p0.removeprefix(f"{t.ref}-{t.split}-")
@@ -143,6 +144,35 @@ def test_the_sample_has_the_stated_shape_and_never_claims_people(size):
             assert image.min() >= 0
             assert image.max() <= 1
     assert min(float(data.images.load(t.ref).std()) for t in data.items) > 0.02  # no crop is flat
+
+
+def test_moved_pairs_differ_in_severity_only_and_by_one_step():
+    data = read_sample("smoke", seed=5)
+    moved = [t for t in data.items if t.split.endswith("+moved")]
+    assert len(moved) == 4 * 5
+    for t in moved:
+        severities = [int(key.rpartition("-")[2]) for key in (t.p0, t.p1)]
+        assert abs(severities[0] - severities[1]) == 1
+    by_split = {t.split: t for t in moved if t.ref == moved[0].ref}
+    ref = data.images.load(moved[0].ref)[:, 6:-6, 6:-6]
+    colour = by_split["colour+moved"]
+    pair = [data.images.load(key)[:, 6:-6, 6:-6] for key in (colour.p0, colour.p1)]
+    grey = [(x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0) for x in (ref, *pair)]
+    assert (grey[1] - grey[2]).abs().mean() < 0.01  # colour keeps luma: both candidates lie alike
+    assert (grey[1] - grey[0]).abs().mean() > 0.02  # and both are off the reference
+
+
+def test_moved_pairs_tell_losses_apart_where_plain_ones_do_not():
+    data = read_sample("small")
+    right: dict[str, list[bool]] = {}
+    for t in data.items:
+        ref, p0, p1 = (data.images.load(k) for k in (t.ref, t.p0, t.p1))
+        nearer = ((p1 - ref) ** 2).mean() < ((p0 - ref) ** 2).mean()
+        right.setdefault(t.split, []).append(bool(nearer) == bool(t.judge))
+    share = {split: sum(hits) / len(hits) for split, hits in right.items()}
+    assert min(share[s] for s in share if not s.endswith("+moved")) > 0.95
+    assert share["bicubic+moved"] < 0.75  # pixel MSE prefers the blurrier one: it hides the misalignment
+    assert share["gaussian_noise+moved"] > 0.95  # noise hides nothing
 
 
 def test_the_sample_says_what_is_missing(monkeypatch):

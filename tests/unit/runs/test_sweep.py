@@ -229,22 +229,24 @@ def test_a_store_that_breaks_keeps_what_it_has(
 
     def breaking(*args: object) -> RunRecord:
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) >= 4:
             raise StoreError("the disk is full")
         return finish(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store, "finish", breaking)
-    with pytest.raises(StoreError, match="the disk is full"):
-        run_sweep(plan(), store)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish", breaking)
+        patch.setattr("lossnets.runs.recorder.RETRY_SECONDS", 0.0)
+        with pytest.raises(StoreError, match="the disk is full"):
+            run_sweep(plan(), store)
     assert [record.status for record in store.records()] == ["done"] * 3
-    assert len(run_sweep(plan(), store).done) == 3
+    resumed = run_sweep(plan(), store)  # one was finished and kept in a rescue file
+    assert (len(resumed.done), len(resumed.skipped)) == (2, 4)
 
 
 def test_weights_that_change_under_way_are_noticed(
     plan: MakePlan, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lossnets.runs.sweep.signatures", lambda losses: dict.fromkeys(losses, "old"))
+    monkeypatch.setattr("lossnets.runs.sweep.signatures", lambda losses, folder: dict.fromkeys(losses, "old"))
     summary = run_sweep(plan(losses="pixel:mse", seeds="0"), store)
     failure = summary.failed[0].failure
     assert failure is not None

@@ -1,0 +1,133 @@
+"""``lossnets sweep``: run a plan, show how it goes, print the leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lossnets.analysis import leaderboards
+from lossnets.cli.boards import print_boards
+from lossnets.cli.console import note, notes_console, print_table
+from lossnets.runs.evaluate import ItemProgress, evaluate_group
+from lossnets.runs.executors import Executor, LocalExecutor, ProcessExecutor
+from lossnets.runs.plan import DEFAULT_STORE, Plan, read_plan
+from lossnets.runs.records import RunRecord
+from lossnets.runs.store import Store
+from lossnets.runs.sweep import Progress as TellSweep
+from lossnets.runs.sweep import SweepEvent, SweepSummary, run_sweep
+
+
+class Existing(str, Enum):
+    """What to do with runs that are done."""
+
+    skip = "skip"
+    rerun = "rerun"
+    error = "error"
+
+
+def sweep(
+    plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the plan and print its runs.")] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(help=f"Path or postgresql:// URL of the results; the plan's, else {DEFAULT_STORE}."),
+    ] = None,
+    existing: Annotated[
+        Existing, typer.Option(help="Runs that are done: leave them, run them again, or refuse to start.")
+    ] = Existing.skip,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that work at the same time; 1 is this process.")
+    ] = 1,
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
+) -> None:
+    """Run a plan of losses and benchmarks; only what is missing in the store is run.
+
+    It may be stopped at any moment and started again. Ends with status 1 if a run failed.
+
+    \b
+    Example:
+      lossnets sweep examples/plans/demo.yaml --store lossnets-demo/results.sqlite
+    """  # noqa: D301  # the escape keeps the line break of the example
+    wanted = read_plan(plan)
+    if dry_run:
+        _print_runs(wanted)
+        return
+    with Store(store or wanted.store or DEFAULT_STORE) as opened:
+        with _shown() as (tell, tell_items):
+            summary = run_sweep(
+                wanted,
+                opened,
+                existing=existing.value,
+                executor=_executor(workers, tell_items),
+                device=device,
+                progress=tell,
+            )
+        _report(summary, opened)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _print_runs(plan: Plan) -> None:
+    losses = [[str(k), loss] for k, loss in enumerate(plan.losses, start=1)]
+    print_table("losses", [("", True), ("loss", False)], losses, names=1)
+    count = len(plan.losses) * len(plan.variants) * len(plan.seeds)
+    rows = [
+        [choice.name, choice.where, ", ".join(plan.variants), ", ".join(map(str, plan.seeds)), str(count)]
+        for choice in plan.benchmarks
+    ]
+    headings = [("benchmark", False), ("data and settings", False), ("variants", False), ("seeds", False)]
+    print_table(f"benchmarks, profile {plan.profile}", [*headings, ("runs", True)], rows)
+    note(f"{len(plan.runs())} runs; nothing was run (--dry-run)")
+
+
+def _executor(workers: int, tell_items: ItemProgress | None) -> Executor:
+    if workers > 1:
+        return ProcessExecutor(workers)
+    return LocalExecutor(partial(evaluate_group, progress=tell_items))
+
+
+@contextmanager
+def _shown() -> Iterator[tuple[TellSweep, ItemProgress | None]]:
+    """How progress is told: bars where stderr is a terminal, one line for each run elsewhere."""
+    if not sys.stderr.isatty():
+        yield _line, None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes_console(), transient=True) as bars:
+        runs = bars.add_task("runs", total=None)
+        items = bars.add_task("items of this pass", total=None)
+
+        def tell(event: SweepEvent) -> None:
+            bars.update(runs, completed=event.finished, total=event.total)
+            if event.record is not None and event.record.failure is not None:
+                bars.console.print(_told(event.record), markup=False)
+
+        yield tell, lambda done, total: bars.update(items, completed=done, total=total)
+
+
+def _line(event: SweepEvent) -> None:
+    if event.record is None:
+        note(f"{event.total} runs, {event.finished} done before")
+    else:
+        note(f"[{event.finished}/{event.total}] {_told(event.record)}")
+
+
+def _told(record: RunRecord) -> str:
+    if record.failure is not None:
+        return f"{record.config}: failed: {record.failure.type}: {record.failure.message}"
+    return f"{record.config}: done in {record.seconds:.1f} s"
+
+
+def _report(summary: SweepSummary, store: Store) -> None:
+    wanted = {config.identity for config in summary.configs}
+    records = [record for record in store.records() if record.identity in wanted]
+    print_boards(leaderboards(records))
+    note(f"{summary}. Stored in {store.name}; see: lossnets results --store {store.name}")
