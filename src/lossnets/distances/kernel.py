@@ -24,7 +24,7 @@ from lossnets.distances.compare import distance_map
 from lossnets.distances.normalise import EPSILON, at_least_float32, full_precision, unit_normalise
 from lossnets.errors import LossnetsError
 
-_PIECE = 1 << 17  # elements of one piece: 0.5 MiB of float32, so that all of its copies fit a cache
+_PIECE = 1 << 18  # elements of one piece: 1 MiB of float32, so that all of its copies fit a cache
 
 
 def fused_spatial(
@@ -163,28 +163,34 @@ def _piece(
 ) -> Tensor:
     """Sums of one piece, (images, rows, C) -> (images,); writes its gradient if there is a place for it."""
     x, y = at_least_float32(x), at_least_float32(y)
-    scale = None
-    if unit_x:
-        scale = _inverse_length(x)
-        x = x * scale
+    scale = _inverse_length(x) if unit_x else None
     if unit_y:  # rounded as x is, not fused into the difference: equal maps differ by exactly 0
         y = y * _inverse_length(y)
-    difference = x - y
+    difference = x - y if scale is None else (x * scale).sub_(y)
     slope = difference.sign() if metric == "l1" else difference
     weighted = slope if weights is None else slope * weights
     value: Tensor = torch.linalg.vecdot(difference.flatten(1), weighted.flatten(1))
     if gradient is not None:
-        if scale is not None:
-            along = torch.linalg.vecdot(x, weighted).unsqueeze(-1)
-            weighted = torch.addcmul(weighted, x, along, value=-1).mul_(scale)
-        if gradient.dtype == torch.float16:  # up to 1e5 at a zero vector: saturate rather than overflow
-            limit = torch.finfo(torch.float16).max
-            weighted = weighted.clamp(-limit, limit)
-        gradient.copy_(weighted)
+        _write_gradient(x, weighted, scale, gradient)
     return value
+
+
+def _write_gradient(x: Tensor, weighted: Tensor, scale: Tensor | None, gradient: Tensor) -> None:
+    """R (w d - x̂ (x̂ . w d)), with x̂ = x r, into ``gradient``; w d where nothing was normalised."""
+    if scale is not None:
+        along = torch.linalg.vecdot(x, weighted).unsqueeze(-1).mul_(scale).mul_(scale)
+        weighted = torch.addcmul(weighted, x, along, value=-1)
+        if gradient.dtype == weighted.dtype:
+            torch.mul(weighted, scale, out=gradient)
+            return
+        weighted.mul_(scale)
+    if gradient.dtype == torch.float16:  # up to 1e5 at a zero vector: saturate rather than overflow
+        limit = torch.finfo(torch.float16).max
+        weighted = weighted.clamp(-limit, limit)
+    gradient.copy_(weighted)
 
 
 def _inverse_length(x: Tensor) -> Tensor:
     """1 / sqrt(sum of squares + EPSILON) along the last axis, kept as an axis of one."""
-    squares: Tensor = torch.linalg.vecdot(x, x)
-    return squares.add_(EPSILON).rsqrt_().unsqueeze(-1)
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return length.square_().add_(EPSILON).rsqrt_()

@@ -12,6 +12,7 @@ from lossnets.errors import ConfigError, ImageError, WeightsError
 from lossnets.images.contract import check_layout, check_values
 from lossnets.networks.blueprint import Blueprint
 from lossnets.networks.describe import smallest_image, without_data
+from lossnets.networks.first_layer import speed_up_first_layer
 from lossnets.networks.graph import Stages, cut
 from lossnets.networks.hooked import HookedStages
 from lossnets.networks.spec import NetworkSpec, Tap
@@ -261,6 +262,7 @@ def _load_stages(
         with torch.random.fork_rng(devices=[]):
             stages, order = cut(blueprint.retrace(), modules)
         _assign(stages, state, blueprint, order[-1])
+    speed_up_first_layer(stages[0])  # type: ignore[arg-type]
     return stages, order
 
 
