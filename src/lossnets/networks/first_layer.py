@@ -34,7 +34,8 @@ class ImageConv2d(nn.Conv2d):
         )
         if ordinary:
             return super().forward(input)
-        result: Tensor = _ImageConv.apply(input, self.weight, self.bias, self.stride, self.padding)
+        arguments = (input, self.weight, self.bias, self.stride, self.padding)
+        result: Tensor = _ImageConv.apply(*arguments)  # type: ignore[no-untyped-call]
         return result
 
 
