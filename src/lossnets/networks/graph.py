@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812 - the name that everybody uses
 
+from lossnets.networks.lean import save_memory
+
 _OUT_OF_PLACE_OPERATOR: dict[Any, Callable[..., Any]] = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
@@ -30,11 +32,6 @@ _OUT_OF_PLACE_OPERATOR: dict[Any, Callable[..., Any]] = {
     operator.ior: operator.or_,
     operator.ixor: operator.xor,
 }
-# Activations that keep their result, not their input, for the backward pass, and producers that keep
-# neither: only between such a pair can the activation overwrite its input without anybody noticing.
-_RELU_FUNCTIONS = (F.relu, torch.relu)
-_SAFE_PRODUCERS = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)
-_SAFE_FUNCTIONS = (operator.add, torch.add, torch.cat)
 
 
 # Methods and functions that may return their input, or a view of it: writing into one changes the other.
@@ -364,38 +361,6 @@ def _stage(
         copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output((copies[tap], tuple(copies[n] for n in live_out)))
     kept = {copies[tap], *(copies[n] for n in live_out)}
-    _reuse_memory(graph, root, kept)
+    save_memory(graph, root, kept)
     graph.lint()
     return fx.GraphModule(root, graph, class_name="Stage")
-
-
-def _reuse_memory(graph: fx.Graph, root: nn.Module, kept: set[fx.Node]) -> None:
-    """Let a ReLU overwrite its input where nobody can see it: not a tap, no other reader, not saved.
-
-    The values are the same to the bit; only one map less is allocated.
-    """
-    for node in list(graph.nodes):
-        if not _is_relu(node, root):
-            continue
-        source = node.args[0] if node.args else None
-        if not isinstance(source, fx.Node) or source in kept or len(source.users) > 1:
-            continue
-        if _keeps_no_result(source, root):
-            with graph.inserting_before(node):
-                replacement = graph.call_function(torch.relu_, (source,))
-            node.replace_all_uses_with(replacement)
-            graph.erase_node(node)
-            if node in kept:
-                kept.add(replacement)
-
-
-def _is_relu(node: fx.Node, root: nn.Module) -> bool:
-    if node.op == "call_module":
-        return type(root.get_submodule(str(node.target))) is nn.ReLU
-    return node.op == "call_function" and node.target in _RELU_FUNCTIONS
-
-
-def _keeps_no_result(node: fx.Node, root: nn.Module) -> bool:
-    if node.op == "call_module":
-        return type(root.get_submodule(str(node.target))) in _SAFE_PRODUCERS
-    return node.op == "call_function" and node.target in _SAFE_FUNCTIONS
