@@ -156,7 +156,9 @@ def main() -> None:
             rows = time_case(network, batch, size, args.rounds)
             base = None if args.no_memory else peak_memory(network, batch, size, "lpips")
             for variant, row in rows.items():
-                memory = float("nan") if base is None else peak_memory(network, batch, size, variant) / base
+                memory = 1.0 if variant == "lpips" else float("nan")
+                if base is not None and variant != "lpips":
+                    memory = peak_memory(network, batch, size, variant) / base
                 row |= {
                     "network": network,
                     "batch": batch,

@@ -5,7 +5,7 @@ encoded" also goes through the data four times, but computes the reference once 
 is `lossnets.LossBank`: one forward pass per image for all losses. The variants take turns;
 reported are ratios of medians to "four", with quartiles. Weights are random.
 
-    python benchmarks/one_pass.py --rounds 9 --json one_pass.json
+    python benchmarks/one_pass.py --rounds 21 --json one_pass.json
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def make_variants(network: str, batch: int, size: int) -> dict[str, Callable[[],
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -70,7 +70,11 @@ class LossSpec:
 
     def __str__(self) -> str:
         """The canonical loss name."""
-        return ":".join([self._stem(), *self._options()])
+        kept: str | None = self.__dict__.get("_text")
+        if kept is None:  # nothing in a spec ever changes, and losses ask for their name on every call
+            kept = ":".join([self._stem(), *self._options()])
+            object.__setattr__(self, "_text", kept)
+        return kept
 
     def _stem(self) -> str:
         if self.family == "pixel":
