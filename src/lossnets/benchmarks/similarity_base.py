@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
@@ -65,7 +66,7 @@ class Measured:
     left_out: tuple[NDArray[np.bool_], str] | None = None
 
 
-class SimilarityBenchmark(Generic[Data]):
+class SimilarityBenchmark(abc.ABC, Generic[Data]):
     """What the similarity benchmarks share; a subclass reads data and names its scores.
 
     Data are read once for each image size and kept. `evaluate_many` is the main entry.
@@ -84,21 +85,21 @@ class SimilarityBenchmark(Generic[Data]):
         self._resize = resize
         self._read: dict[Any, Data] = {}
 
+    @abc.abstractmethod
     def read(self, resize: int | None, profile: str, seed: int) -> Data:
         """Read the whole data set; profile and seed matter to generated data only."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def measured(self, data: Data, distances: Array) -> list[Measured]:
         """The scores of one loss with distances (n, k), headline first."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def clusters(self, data: Data) -> list[str]:
         """The reference of each item, which the bootstrap draws."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def columns(self, data: Data, distances: Array) -> dict[str, NDArray[Any]]:
         """Per-item record: names, labels, distances."""
-        raise NotImplementedError
 
     def prepare(self) -> None:
         """Find, read and check the data (labels and file names; images are decoded when used).
