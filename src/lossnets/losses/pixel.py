@@ -13,7 +13,29 @@ from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.spec import PIXEL_METRICS, LossSpec, parse_loss
 
 
-class PixelLoss(ImageLoss):
+class NetworkFreeLoss(ImageLoss):
+    """What losses without a network share: any number of channels, and targets encoded as they are."""
+
+    def signature(self) -> str:
+        """Name and version of the definition."""
+        return f"{self.name}|numerics:{NUMERICS_VERSION}"
+
+    def _channels(self) -> int | None:
+        return None
+
+    def _fold(self, images: Tensor) -> Tensor:
+        return images
+
+    def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:
+        return ((images.detach().clone(),),), False
+
+
+def decoded(target: Tensor | EncodedTarget) -> Tensor:
+    """The target's images, encoded or not."""
+    return target.embeddings[0][0] if isinstance(target, EncodedTarget) else target
+
+
+class PixelLoss(NetworkFreeLoss):
     """Mean difference of pixels in [0, 1]: (N, C, H, W) x 2 -> a number, or (N,).
 
     Images of any number of channels; ``data_range`` is mapped to [0, 1] first, so that the number does
@@ -56,22 +78,8 @@ class PixelLoss(ImageLoss):
         """Build the loss that a parsed name describes."""
         return cls(spec.network, **options)  # type: ignore[arg-type]
 
-    def signature(self) -> str:
-        """Name and version of the definition."""
-        return f"{self.name}|numerics:{NUMERICS_VERSION}"
-
-    def _channels(self) -> int | None:
-        return None
-
-    def _fold(self, images: Tensor) -> Tensor:
-        return images
-
     def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
-        other = target.embeddings[0][0] if isinstance(target, EncodedTarget) else target
-        yield "pixel", self.spec.distance(images, other)
+        yield "pixel", self.spec.distance(images, decoded(target))
 
     def _maps(self, images: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield "pixel", self.spec.distance.map(images, target)
-
-    def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:
-        return ((images.detach().clone(),),), False

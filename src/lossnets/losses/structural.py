@@ -9,13 +9,13 @@ from torch import Tensor
 from lossnets.errors import ConfigError, require
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.images.quality import ssim
-from lossnets.losses.base import NUMERICS_VERSION, ImageLoss
 from lossnets.losses.encoded import EncodedTarget
+from lossnets.losses.pixel import NetworkFreeLoss, decoded
 from lossnets.losses.spec import parse_loss
 from lossnets.torchvision_compat import ensure_torchvision
 
 
-class StructuralLoss(ImageLoss):
+class StructuralLoss(NetworkFreeLoss):
     """1 - SSIM (Wang et al. 2004) of images in [0, 1]: (N, C, H, W) x 2 -> a number, or (N,), in [0, 2].
 
     Computed by torchmetrics: 11x11 Gaussian window, sigma 1.5, channels averaged. Images of any
@@ -54,23 +54,9 @@ class StructuralLoss(ImageLoss):
             range_tolerance=range_tolerance,
         )
 
-    def signature(self) -> str:
-        """Name and version of the definition."""
-        return f"{self.name}|numerics:{NUMERICS_VERSION}"
-
-    def _channels(self) -> int | None:
-        return None
-
-    def _fold(self, images: Tensor) -> Tensor:
-        return images
-
     def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
-        other = target.embeddings[0][0] if isinstance(target, EncodedTarget) else target
-        yield "pixel", 1 - ssim(images, other)
+        yield "pixel", 1 - ssim(images, decoded(target))
 
     def _maps(self, images: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
         del images, target
         raise ConfigError("pixel:ssim has no map or mask here; use pixel:mse or a perceptual loss")
-
-    def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:
-        return ((images.detach().clone(),),), False
