@@ -10,7 +10,7 @@ from lossnets.errors import unknown_name
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.losses.base import NUMERICS_VERSION, ImageLoss
 from lossnets.losses.encoded import EncodedTarget
-from lossnets.losses.spec import PIXEL_METRICS, LossSpec, parse_loss
+from lossnets.losses.spec import PIXEL_METRICS, parse_loss
 
 
 class NetworkFreeLoss(ImageLoss):
@@ -72,11 +72,6 @@ class PixelLoss(NetworkFreeLoss):
             validate=validate,
             range_tolerance=range_tolerance,
         )
-
-    @classmethod
-    def from_spec(cls, spec: LossSpec, **options: object) -> PixelLoss:
-        """Build the loss that a parsed name describes."""
-        return cls(spec.network, **options)  # type: ignore[arg-type]
 
     def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
         yield "pixel", self.spec.distance(images, decoded(target))

@@ -210,9 +210,8 @@ def user_blueprint(
     module: nn.Module, name: str, size: tuple[int, int], channels: int, points: Iterable[str]
 ) -> Blueprint:
     """The blueprint of a user's own module (deep-copied: the user's object is left as it is)."""
-    spec = NetworkSpec(name=name, library="user", points=tuple(points))
     parameters = sum(p.numel() for p in module.parameters())
-    spec = replace(spec, parameters=parameters)
+    spec = NetworkSpec(name=name, library="user", points=tuple(points), parameters=parameters)
     try:
         own = copy.deepcopy(module).eval()
     except Exception as error:  # arbitrary attributes of the module
