@@ -32,7 +32,7 @@ import torch
 import typer
 
 from lossnets.benchmarks import benchmark_class, benchmark_names
-from lossnets.benchmarks.similarity_base import SIZES
+from lossnets.benchmarks.similarity.base import SIZES
 from lossnets.cli import app, main
 from lossnets.datasets import read_sample
 from lossnets.distances.compare import COMPARISONS, METRICS

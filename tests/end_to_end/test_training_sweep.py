@@ -117,7 +117,8 @@ def test_a_sweep_that_is_killed_in_mid_training_goes_on(
     command = [sys.executable, "-m", "lossnets", "sweep", str(plan)]
     trained = Path(os.environ["LOSSNETS_HOME"]) / "trained"
     code = (  # dies when the first epoch is on disk
-        "import os, signal, sys, lossnets.benchmarks.training_loop as t; from lossnets.cli import main\n"
+        "import os, signal, sys, lossnets.benchmarks.similarity.training_loop as t\n"
+        "from lossnets.cli import main\n"
         "after = t._State.after_epoch\n"
         "def dies(self, *a): after(self, *a); os.kill(os.getpid(), signal.SIGKILL)\n"
         "t._State.after_epoch = dies; main(sys.argv[1:])"

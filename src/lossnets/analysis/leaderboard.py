@@ -10,7 +10,7 @@ from typing import Literal
 from lossnets.runs.identity import canonical_json
 from lossnets.runs.records import RunRecord, ScoreRecord
 
-State = Literal["ranked", "undefined", "failed", "running", "missing"]
+State = Literal["ranked", "reference", "undefined", "failed", "running", "missing"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Standing:
             that of one: seeds that evaluate the same items are no independent evidence.
         seeds: number of seeds behind the value.
         failed: number of seeds that failed.
-        state: ``ranked``, or why there is no rank.
+        state: ``ranked``, or why there is no rank; ``reference`` for what needs no loss (bicubic
+            enlargement), shown for comparison.
         note: the error of a failed run, the reason of an undefined score.
         signature: of the loss; empty for a loss that is missing.
     """
@@ -101,6 +102,8 @@ def leaderboards(
         losses: what every board has to show; a loss without a run on a board is ``missing`` there.
             By default all losses among the records.
 
+    A score that is named ``SCORE@METHOD`` is a reference: an unranked row on the board of SCORE.
+
     Returns:
         Boards in order of first appearance; the rows best first, then those without a value.
     """
@@ -111,7 +114,9 @@ def leaderboards(
         settings[_setting(record)].append(record)
     boards: list[Board] = []
     for setting, members in settings.items():
-        measures = dict.fromkeys(_measure(score) for record in members for score in record.scores)
+        measures = dict.fromkeys(
+            _measure(score) for record in members for score in record.scores if "@" not in score.name
+        )
         boards += [
             Board(**vars(setting), **vars(measure), rows=_rows(members, measure, expected))
             for measure in measures
@@ -143,7 +148,20 @@ def _rows(records: Sequence[RunRecord], measure: _Measure, expected: Sequence[st
         for loss in expected
         if loss not in present
     ]
-    return _ranked(rows, measure.higher_is_better)
+    return _ranked(rows + _references(records, measure), measure.higher_is_better)
+
+
+def _references(records: Sequence[RunRecord], measure: _Measure) -> list[Standing]:
+    """One row for each method; all runs of a board measured the same, so the first that has it speaks."""
+    found: dict[str, ScoreRecord] = {}
+    for score in (score for record in records for score in record.scores):
+        name, at, method = score.name.partition("@")
+        if at and score.split == measure.split and name == measure.score and score.value is not None:
+            found.setdefault(method, score)
+    return [
+        Standing(None, f"({method})", s.value, s.low, s.high, 0, state="reference", note="a reference")
+        for method, s in found.items()
+    ]
 
 
 def _standing(loss: str, runs: Sequence[RunRecord], measure: _Measure, signature: str) -> Standing:
@@ -184,7 +202,7 @@ def _why_none(runs: Sequence[RunRecord], scores: Sequence[ScoreRecord]) -> tuple
 
 def _ranked(rows: Iterable[Standing], higher_is_better: bool) -> tuple[Standing, ...]:
     sign = -1.0 if higher_is_better else 1.0
-    order = ("ranked", "undefined", "running", "failed", "missing")
+    order = ("ranked", "reference", "undefined", "running", "failed", "missing")
 
     def place(row: Standing) -> tuple[int, float, str]:
         return order.index(row.state), sign * row.value if row.value is not None else 0.0, row.loss
@@ -192,7 +210,7 @@ def _ranked(rows: Iterable[Standing], higher_is_better: bool) -> tuple[Standing,
     placed: list[Standing] = []
     for position, row in enumerate(sorted(rows, key=place), start=1):
         rank: int | None = None
-        if row.value is not None:
+        if row.value is not None and row.state == "ranked":
             same = placed and placed[-1].value == row.value
             rank = placed[-1].rank if same else position
         placed.append(replace(row, rank=rank))

@@ -1,6 +1,5 @@
 """How good is a loss at ...: benchmarks, their scores, and intervals."""
 
-import lossnets.benchmarks.similarity as _similarity  # registers its benchmarks
 from lossnets.benchmarks.base import (
     OVERALL,
     POOLED,
@@ -9,15 +8,15 @@ from lossnets.benchmarks.base import (
     DistanceBank,
     Evaluation,
     Score,
+    ScoreKind,
+    Workload,
     benchmark_class,
     benchmark_names,
     load_benchmark,
     register_benchmark,
 )
-from lossnets.benchmarks.heads import train_head
-from lossnets.benchmarks.training_loop import TrainingSettings
-
-del _similarity
+from lossnets.benchmarks.similarity.heads import train_head
+from lossnets.benchmarks.similarity.training_loop import TrainingSettings
 
 __all__ = [
     "OVERALL",
@@ -27,7 +26,9 @@ __all__ = [
     "DistanceBank",
     "Evaluation",
     "Score",
+    "ScoreKind",
     "TrainingSettings",
+    "Workload",
     "benchmark_class",
     "benchmark_names",
     "load_benchmark",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -53,6 +57,45 @@ class Score:
 
 
 @dataclass(frozen=True)
+class ScoreKind:
+    """What a benchmark measures, stated before anything has run.
+
+    Attributes:
+        name: as in `Score.name`.
+        unit: as in `Score.unit`.
+        higher_is_better: direction.
+        meaning: one sentence for people, shown with the scores; empty where the name says it.
+    """
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a run at a profile amounts to, for estimates of time and disk.
+
+    Attributes:
+        step_images: images of a training step; 0 where nothing is trained.
+        steps: training steps of a run, at most (early stopping may end it before).
+        side: height and width in pixels of the images that the loss compares in a step.
+        comparisons: images compared with an encoded target per image of a step (delineation's
+            refinements); 1 for most.
+        pairs: pairs of images compared outside of training: a similarity set's.
+        model_bytes: parameters and buffers of what is trained.
+    """
+
+    step_images: int
+    steps: int
+    side: int
+    comparisons: int = 1
+    pairs: int = 0
+    model_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What one loss did on one benchmark.
 
@@ -86,14 +129,24 @@ class DistanceBank(Protocol):
 class Benchmark(Protocol):
     """A way of asking how good a loss is. Instances are made with their data's whereabouts as options.
 
-    A class may also state ``meanings``: score name -> one sentence for people, shown with the scores;
-    and ``variants``, where it can train losses (``evaluate_variant``).
+    A class may also state ``variants``, where it can train losses (``evaluate_variant``), and
+    ``trains = True``, where each loss is put through a training of its own (`TrainingBenchmark`):
+    then ``evaluate_many`` also takes ``folder``, for checkpoints, logs and pictures of the run.
+
+    Attributes:
+        name: key in plans and results.
+        data: the card of its data set (`lossnets.datasets.card`).
+        scores: what it measures.
+        profiles: those of `PROFILES` that it runs at.
     """
 
     name: ClassVar[str]
     data: ClassVar[str]
-    scores: ClassVar[tuple[str, ...]]
+    scores: ClassVar[tuple[ScoreKind, ...]]
     profiles: ClassVar[tuple[str, ...]]
+
+    def workload(self, profile: str) -> Workload:
+        """Resources of one run; `prepare` has been called, or the numbers are the profile's."""
 
     def prepare(self) -> None:
         """Find and check the data.
@@ -127,6 +180,22 @@ class Benchmark(Protocol):
 
 BenchmarkClass = TypeVar("BenchmarkClass", bound=type)
 _REGISTRY: dict[str, type] = {}
+ENTRY_POINTS = "lossnets.benchmarks"
+"""Group of entry points by which an installed package adds benchmarks of its own."""
+
+
+@lru_cache(maxsize=1)
+def _discover() -> None:
+    """Import every module beside this one, and those that installed packages announce.
+
+    So a benchmark is one file: put it here (or name it in ``[project.entry-points."lossnets.benchmarks"]``
+    of another package), and it registers itself.
+    """
+    package = importlib.import_module("lossnets.benchmarks")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"lossnets.benchmarks.{module.name}")
+    for entry in entry_points(group=ENTRY_POINTS):
+        entry.load()
 
 
 def register_benchmark(cls: BenchmarkClass) -> BenchmarkClass:
@@ -151,6 +220,7 @@ def register_benchmark(cls: BenchmarkClass) -> BenchmarkClass:
 
 def benchmark_names() -> list[str]:
     """Names of all registered benchmarks, sorted."""
+    _discover()
     return sorted(_REGISTRY)
 
 
@@ -160,15 +230,15 @@ def benchmark_class(name: str) -> type:
     Raises:
         UnknownNameError: no benchmark has the name.
     """
-    if name not in _REGISTRY:
+    if name not in _REGISTRY and name not in benchmark_names():
         raise unknown_name("benchmark", name, benchmark_names())
     return _REGISTRY[name]
 
 
 def meaning(benchmark: str, score: str) -> str:
     """One sentence on what a score says; empty where the benchmark is not known or states none."""
-    told: Mapping[str, str] = getattr(_REGISTRY.get(benchmark), "meanings", {})
-    return told.get(score, "")
+    kinds: Sequence[ScoreKind] = getattr(_REGISTRY.get(benchmark), "scores", ())
+    return next((kind.meaning for kind in kinds if kind.name == score), "")
 
 
 def load_benchmark(name: str, **options: Any) -> Benchmark:

@@ -36,7 +36,9 @@ COMMANDS = {
     "distance": Entry("distance", "distance", "Distance between two images, or two folders of images."),
     "map": Entry("maps", "map_command", "Draw where two images differ, as a loss sees it."),
     "weights": Entry("weights", "app", "List, fetch and verify weights."),
+    "data": Entry("data", "app", "List, fetch and verify data sets."),
     "sweep": Entry("sweep", "sweep", "Run a plan of losses and benchmarks, resumable."),
+    "sheet": Entry("sheet", "sheet_command", "Put pictures of several runs side by side."),
     "results": Entry("results", "results", "Show, filter and export stored results."),
 }
 

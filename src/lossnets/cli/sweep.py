@@ -18,6 +18,7 @@ from lossnets.cli.boards import print_boards
 from lossnets.cli.console import note, notes_console, print_table
 from lossnets.runs.evaluate import ItemProgress, evaluate_group
 from lossnets.runs.executors import Executor, LocalExecutor, ProcessExecutor
+from lossnets.runs.forecast import EntryForecast, forecast
 from lossnets.runs.plan import DEFAULT_STORE, Plan, read_plan
 from lossnets.runs.records import RunRecord
 from lossnets.runs.store import Store
@@ -35,7 +36,9 @@ class Existing(str, Enum):
 
 def sweep(
     plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the plan and print its runs.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print runs, what is missing, and estimates.")
+    ] = False,
     store: Annotated[
         str | None,
         typer.Option(help=f"Path or postgresql:// URL of the results; the plan's, else {DEFAULT_STORE}."),
@@ -46,7 +49,7 @@ def sweep(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that work at the same time; 1 is this process.")
     ] = 1,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, cuda*4.")] = "cpu",
 ) -> None:
     """Run a plan of losses and benchmarks; only what is missing in the store is run.
 
@@ -58,7 +61,7 @@ def sweep(
     """  # noqa: D301  # the escape keeps the line break of the example
     wanted = read_plan(plan)
     if dry_run:
-        _print_runs(wanted)
+        _print_runs(wanted, device)
         return
     with Store(store or wanted.store or DEFAULT_STORE) as opened:
         with _shown() as (tell, tell_items):
@@ -75,17 +78,63 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _print_runs(plan: Plan) -> None:
+def _print_runs(plan: Plan, device: str) -> None:
+    """What would be run, what is missing, and how long it would take."""
     losses = [[str(k), loss] for k, loss in enumerate(plan.losses, start=1)]
     print_table("losses", [("", True), ("loss", False)], losses, names=1)
-    count = len(plan.losses) * len(plan.variants) * len(plan.seeds)
-    rows = [
-        [choice.name, choice.where, ", ".join(plan.variants), ", ".join(map(str, plan.seeds)), str(count)]
-        for choice in plan.benchmarks
+    expected = forecast(plan, device=device, tell=note)
+    rows = [_entry_row(entry) for entry in expected.entries]
+    text = ("benchmark", "data and settings", "profile", "variants", "seeds")
+    numbers = ("losses", "runs", "time", "disk")
+    columns = [*((heading, False) for heading in text), *((heading, True) for heading in numbers)]
+    notes = any(entry.note for entry in expected.entries)
+    print_table("benchmarks", [*columns, *([("note", False)] * notes)], [row[: 9 + notes] for row in rows])
+    if expected.missing:
+        shown = [[m.kind, m.name, _megabytes(m.megabytes), m.how] for m in expected.missing]
+        headings = [("kind", False), ("what", False), ("to fetch", True), ("how", False)]
+        print_table("missing on this machine", headings, shown)
+    note(
+        f"{expected.runs} runs, estimated {duration(expected.seconds)} one after the other on this machine "
+        f"and {_megabytes(expected.disk_bytes / 1e6)} of disk; {len(expected.missing)} data sets or weights "
+        "are missing. From measured throughput; early stopping makes it less, testing and loading images "
+        "more. Nothing was run (--dry-run)"
+    )
+
+
+def _entry_row(entry: EntryForecast) -> list[str]:
+    planned = entry.entry
+    return [
+        planned.benchmark.name,
+        planned.benchmark.where or "-",
+        planned.profile,
+        ", ".join(planned.variants),
+        ", ".join(map(str, planned.seeds)),
+        str(len(planned.losses)),
+        str(entry.runs),
+        duration(entry.seconds),
+        _megabytes(entry.disk_bytes / 1e6),
+        entry.note,
     ]
-    headings = [("benchmark", False), ("data and settings", False), ("variants", False), ("seeds", False)]
-    print_table(f"benchmarks, profile {plan.profile}", [*headings, ("runs", True)], rows)
-    note(f"{len(plan.runs())} runs; nothing was run (--dry-run)")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people.
+
+    >>> duration(42), duration(5400), duration(400_000), duration(None)
+    ('42 s', '1.5 h', '4.6 days', 'unknown')
+    """
+    if seconds is None:
+        return "unknown"
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _megabytes(size: float | None) -> str:
+    if size is None:
+        return "-"
+    return f"{size / 1000:.1f} GB" if size >= 1000 else f"{size:.1f} MB"
 
 
 def _executor(workers: int, tell_items: ItemProgress | None) -> Executor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from lossnets.errors import EncodingError
@@ -44,11 +45,58 @@ class EncodedTarget:
         if index.step not in (None, 1) or not chosen:
             raise EncodingError(
                 f"a part of an encoded target must be some images in a row, of 0:{len(self)}; got "
-                f"{index.start}:{index.stop}:{index.step}. Encode other choices on their own"
+                f"{index.start}:{index.stop}:{index.step}. For any other choice: encoded.select([3, 0])"
             )
-        copies = self.embeddings[0][0].shape[0] // self.shape[0]  # per-channel losses have C images for one
-        cut = slice(chosen.start * copies, chosen.stop * copies)
+        cut = slice(chosen.start * self._copies, chosen.stop * self._copies)
         return replace(self._map(lambda t: t[cut]), shape=(len(chosen), *self.shape[1:]))
+
+    @property
+    def _copies(self) -> int:
+        """Rows of an embedding that belong to one image: per-channel losses have C of them."""
+        return self.embeddings[0][0].shape[0] // self.shape[0]
+
+    def select(self, indices: Sequence[int] | Tensor) -> EncodedTarget:
+        """The images of these indices, in this order: a batch of a data set that was encoded once.
+
+        Raises:
+            EncodingError: there is no index, or one is out of range.
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.long).reshape(-1)
+        if not len(chosen) or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
+            raise EncodingError(
+                f"indices must be one or more of 0..{len(self) - 1}; got {chosen.tolist()[:8]}"
+            )
+        rows = (chosen[:, None] * self._copies + torch.arange(self._copies)).flatten()
+        rows = rows.to(self.embeddings[0][0].device)
+        return replace(self._map(lambda t: t.index_select(0, rows)), shape=(len(chosen), *self.shape[1:]))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[EncodedTarget]) -> EncodedTarget:
+        """Several encoded batches of one loss and one image size as one.
+
+        Raises:
+            EncodingError: there are none, or they differ in loss, state or image size.
+        """
+        if not parts:
+            raise EncodingError("parts must have at least one encoded target; got none")
+        first = parts[0]
+        for part in parts:
+            if (part.signature, part.state, part.shape[1:], part.raw) != (
+                first.signature,
+                first.state,
+                first.shape[1:],
+                first.raw,
+            ):
+                raise EncodingError(
+                    "encoded targets that are put together must come from one loss and have one image size; "
+                    f"got {first.signature} of {first.shape[1:]} and {part.signature} of {part.shape[1:]}"
+                )
+        embeddings = tuple(
+            tuple(torch.cat(tensors) for tensors in zip(*taps, strict=True))
+            for taps in zip(*(part.embeddings for part in parts), strict=True)
+        )
+        count = sum(len(part) for part in parts)
+        return replace(first, embeddings=embeddings, shape=(count, *first.shape[1:]))
 
     def to(self, device: str) -> EncodedTarget:
         """The same on another device, for caches that live in host memory."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from lossnets.errors import ConfigError
 from lossnets.images.contract import DataRange, check_data_range, check_layout
 from lossnets.losses.base import ImageLoss
+from lossnets.losses.cross_entropy import CrossEntropyLoss
 from lossnets.losses.heads import load_head
 from lossnets.losses.lpips import LPIPS
 from lossnets.losses.perceptual import PerceptualLoss
@@ -46,7 +47,8 @@ def load_loss(name: str | LossSpec, *, device: str | torch.device = "cpu", **opt
 def _pixel(spec: LossSpec, options: dict[str, Any]) -> ImageLoss:
     if options.pop("trainable", "none") != "none":
         raise ConfigError(f"{spec} has nothing to train; leave out trainable")
-    return StructuralLoss(**options) if spec.network == "ssim" else PixelLoss(spec.network, **options)
+    own = {"ssim": StructuralLoss, "bce": CrossEntropyLoss}.get(spec.network)
+    return own(**options) if own else PixelLoss(spec.network, **options)
 
 
 def _lpips(spec: LossSpec, options: dict[str, Any]) -> ImageLoss:

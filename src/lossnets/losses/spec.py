@@ -22,7 +22,7 @@ from lossnets.errors import ConfigError, unknown_name
 from lossnets.networks import NetworkSpec, blueprint, list_networks, network_spec
 
 PIXEL_METRICS = {"mse": "squared_l2", "l1": "l1", "l2": "l2"}
-PIXEL_LOSSES = (*PIXEL_METRICS, "ssim")
+PIXEL_LOSSES = (*PIXEL_METRICS, "ssim", "bce")
 LPIPS_NETWORKS = {
     "alexnet": "alexnet", "alex": "alexnet", "vgg16": "vgg16", "vgg": "vgg16",
     "squeezenet1_1": "squeezenet1_1", "squeeze": "squeezenet1_1",
@@ -41,7 +41,7 @@ class LossSpec:
 
     Attributes:
         family: ``perceptual``, ``pixel`` or ``lpips``.
-        network: name of the loss network (for ``pixel``: mse, l1, l2 or ssim).
+        network: name of the loss network (for ``pixel``: mse, l1, l2, ssim or bce).
         taps: (tap name, weight) in the order of computation.
         distance: how two feature maps are compared.
         weights: of the network; see `load_network`. A state dict or module prints as ``custom``.

@@ -56,6 +56,11 @@ class BenchmarkChoice:
         """Data and settings for people: ``csv=votes.csv resize=64``; paths below this folder are short."""
         return " ".join(f"{key}={_short(value)}" for key, value in self.options.items())
 
+    @property
+    def trains(self) -> bool:
+        """Whether each loss is put through a training of its own."""
+        return bool(getattr(benchmark_class(self.name), "trains", False))
+
     def check(self, profile: str, variants: Sequence[str]) -> None:
         """Raise ConfigError unless the benchmark has that profile and those variants."""
         cls = benchmark_class(self.name)
@@ -73,6 +78,11 @@ class BenchmarkChoice:
                     f"variant {variant!r} of {self.name!r} needs something to learn from: give its data "
                     "the key 'train', a table like 'csv'"
                 )
+
+    def make(self) -> Benchmark:
+        """The benchmark as it is before its data are looked for; a new object every time."""
+        importlib.import_module(self.module)
+        return load_benchmark(self.name, **self.options)
 
     def load(self) -> Benchmark:
         """The benchmark, prepared; one object per process and choice, so that images are read once.
@@ -92,7 +102,7 @@ class BenchmarkChoice:
             DataError: they are missing or malformed.
         """
         benchmark: Any = self.load()
-        name = benchmark.data
+        name = getattr(benchmark, "data_name", benchmark.data)
         if hasattr(benchmark, "load"):  # a data set of the user's has a name of its own
             name = benchmark.load(profile, seed).name
         fingerprint = benchmark.data_fingerprint()
@@ -107,8 +117,7 @@ class BenchmarkChoice:
 
 @lru_cache(maxsize=2)
 def _load(choice: BenchmarkChoice) -> Benchmark:
-    importlib.import_module(choice.module)
-    benchmark = load_benchmark(choice.name, **choice.options)
+    benchmark = choice.make()
     benchmark.prepare()
     return benchmark
 
@@ -179,6 +188,8 @@ def _short(value: object) -> str:
 def _placed(key: str, value: object, folder: Path) -> object:
     if isinstance(value, list):
         return [_placed(key, item, folder) for item in value]
+    if isinstance(value, dict):  # several places by name: test sets
+        return {str(name): _placed(f"{key}.{name}", item, folder) for name, item in value.items()}
     if value is None:
         return None
     if not isinstance(value, str) or not value:

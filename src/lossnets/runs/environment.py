@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from lossnets.benchmarks.engine.fit import Execution
 from lossnets.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
@@ -48,7 +49,7 @@ def environment(device: str = "cpu") -> dict[str, object]:
         "commit": git_commit(Path.cwd()),
         "platform": platform.platform(),
         "device": device,
-        "device_name": torch.cuda.get_device_name(device)
+        "device_name": torch.cuda.get_device_name(Execution.parse(device).first)
         if device.startswith("cuda")
         else platform.machine(),
         "threads": torch.get_num_threads(),
@@ -63,7 +64,7 @@ class PeakMemory:
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        self.device = device
+        self.device = Execution.parse(device).first
         self.bytes: int | None = None
 
     def __enter__(self) -> PeakMemory:

@@ -14,6 +14,7 @@ from lossnets.benchmarks.base import Evaluation, Score
 from lossnets.errors import DataError, WeightsError
 from lossnets.runs.benchmarks import BenchmarkChoice
 from lossnets.runs.environment import PeakMemory, environment
+from lossnets.runs.folders import run_folder
 from lossnets.runs.identity import RunConfig
 from lossnets.runs.losses import bank_signatures, load_bank, located
 from lossnets.runs.records import Failure, Items, Outcome, ScoreRecord
@@ -31,12 +32,15 @@ class Group:
         choice: the benchmark and its data.
         device: where to compute (``cpu``, ``cuda:0``).
         folder: where relative paths in loss names start: the folder of the plan.
+        places: folder that holds a folder for each run that trains something; its checkpoints, logs
+            and pictures are kept there. Empty: nowhere.
     """
 
     configs: tuple[RunConfig, ...]
     choice: BenchmarkChoice
     device: str = "cpu"
     folder: str = "."
+    places: str = ""
 
     def __str__(self) -> str:
         first = self.configs[0]
@@ -90,10 +94,12 @@ def _results(group: Group, progress: ItemProgress | None) -> Mapping[str, Evalua
             progress=progress,
         )
         return {names[name]: result for name, result in found.items()}
-    bank = load_bank(list(names), group.device)
+    trains = group.choice.trains
+    bank = load_bank(list(names), "cpu" if trains else group.device)  # the training moves its loss itself
     _check_unchanged(group.configs, bank_signatures(bank, list(names.values()), group.folder))
+    more: dict[str, Any] = {"folder": run_folder(group.places, first)} if trains and group.places else {}
     found = benchmark.evaluate_many(
-        bank, seed=first.seed, profile=first.profile, device=group.device, progress=progress
+        bank, seed=first.seed, profile=first.profile, device=group.device, progress=progress, **more
     )
     return {names[name]: result for name, result in found.items()}
 

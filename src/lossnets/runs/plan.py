@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,20 +36,30 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Variant = Literal["baseline", "lin", "tune", "scratch"]
+Profile = Literal["paper", "small", "smoke"]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_listed)]
+Variants = Annotated[list[Variant], Field(min_length=1), BeforeValidator(_listed)]
+
+
 class BenchmarkEntry(_Strict):
-    """One item of ``benchmarks``: a benchmark, its data and its settings."""
+    """One item of ``benchmarks``: a benchmark, its data and its settings.
+
+    Losses, seeds, profile and variants are those of the plan unless they are given here.
+    """
 
     benchmark: str
     data: str | dict[str, Any] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    losses: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)] | None = None
+    seeds: Seeds | None = None
+    profile: Profile | None = None
+    variants: Variants | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _name_alone(cls, value: object) -> object:
         return {"benchmark": value} if isinstance(value, str) else value
-
-
-Variant = Literal["baseline", "lin", "tune", "scratch"]
 
 
 def _only_baseline() -> list[Variant]:
@@ -62,13 +72,9 @@ class PlanFile(_Strict):
     name: Annotated[str, Field(min_length=1)]
     losses: Annotated[list[str], Field(min_length=1), BeforeValidator(_listed)]
     benchmarks: Annotated[list[BenchmarkEntry], Field(min_length=1), BeforeValidator(_listed)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_listed)] = (
-        Field(default_factory=lambda: [0])
-    )
-    profile: Literal["paper", "small", "smoke"] = "small"
-    variants: Annotated[list[Variant], Field(min_length=1), BeforeValidator(_listed)] = Field(
-        default_factory=_only_baseline
-    )
+    seeds: Seeds = Field(default_factory=lambda: [0])
+    profile: Profile = "small"
+    variants: Variants = Field(default_factory=_only_baseline)
     store: str | None = None
 
 
@@ -88,38 +94,62 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class PlanEntry:
+    """One benchmark of a plan, with what is run on it.
+
+    Attributes:
+        benchmark: with the whereabouts of its data.
+        losses: canonical loss names, shorthands expanded.
+        seeds: of the runs.
+        profile: ``paper``, ``small`` or ``smoke``.
+        variants: of the similarity benchmark; ``baseline`` elsewhere.
+    """
+
+    benchmark: BenchmarkChoice
+    losses: tuple[str, ...]
+    seeds: tuple[int, ...]
+    profile: str
+    variants: tuple[str, ...]
+
+    def runs(self) -> list[PlannedRun]:
+        """All runs of this benchmark: variants x seeds x losses."""
+        return [
+            PlannedRun(loss, self.benchmark, self.profile, variant, seed)
+            for variant in self.variants
+            for seed in self.seeds
+            for loss in self.losses
+        ]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A checked plan: every loss and benchmark is known, nothing stands twice.
 
     Attributes:
         name: of the sweep, for people.
-        losses: canonical loss names, shorthands expanded.
-        benchmarks: with the whereabouts of their data.
-        seeds: of the runs.
-        profile: ``paper``, ``small`` or ``smoke``.
-        variants: of the similarity benchmark.
+        entries: benchmarks with what is run on each.
         store: path or URL of the results store, None where the plan names none.
         folder: where relative paths inside loss names start.
     """
 
     name: str
-    losses: tuple[str, ...]
-    benchmarks: tuple[BenchmarkChoice, ...]
-    seeds: tuple[int, ...] = (0,)
-    profile: str = "small"
-    variants: tuple[str, ...] = ("baseline",)
+    entries: tuple[PlanEntry, ...]
     store: str | None = None
     folder: str = "."
 
+    @property
+    def benchmarks(self) -> tuple[BenchmarkChoice, ...]:
+        """Benchmarks, in the plan's order."""
+        return tuple(entry.benchmark for entry in self.entries)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """All losses, in order of first appearance."""
+        return tuple(dict.fromkeys(loss for entry in self.entries for loss in entry.losses))
+
     def runs(self) -> list[PlannedRun]:
-        """All runs: benchmarks x variants x seeds x losses."""
-        return [
-            PlannedRun(loss, benchmark, self.profile, variant, seed)
-            for benchmark in self.benchmarks
-            for variant in self.variants
-            for seed in self.seeds
-            for loss in self.losses
-        ]
+        """All runs, benchmark by benchmark."""
+        return [run for entry in self.entries for run in entry.runs()]
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -147,25 +177,19 @@ def _checked(source: YamlFile, folder: Path) -> Plan:
         plan = PlanFile.model_validate(source.values)
     except ValidationError as error:
         raise ConfigError(_explain(error.errors()[0], source)) from None
-    _refuse_twice("seeds", plan.seeds, source)
-    _refuse_twice("variants", plan.variants, source)
     return Plan(
         name=plan.name,
-        losses=_losses(plan.losses, source, folder),
-        benchmarks=_benchmarks(plan, source, folder),
-        seeds=tuple(plan.seeds),
-        profile=plan.profile,
-        variants=tuple(plan.variants),
+        entries=_entries(plan, source, folder),
         store=_store(plan.store, folder),
         folder=str(folder),
     )
 
 
-def _losses(patterns: list[str], source: YamlFile, folder: Path) -> tuple[str, ...]:
+def _losses(patterns: list[str], source: YamlFile, folder: Path, path: list[str | int]) -> tuple[str, ...]:
     came_from: dict[str, str] = {}
     found: list[str] = []
     for index, pattern in enumerate(patterns):
-        place = _place(source, ["losses", index])
+        place = _place(source, [*path, "losses", index])
         try:
             names = expand(pattern)
             for name in names:
@@ -184,19 +208,39 @@ def _losses(patterns: list[str], source: YamlFile, folder: Path) -> tuple[str, .
     return tuple(found)
 
 
-def _benchmarks(plan: PlanFile, source: YamlFile, folder: Path) -> tuple[BenchmarkChoice, ...]:
-    chosen: list[BenchmarkChoice] = []
+def _entries(plan: PlanFile, source: YamlFile, folder: Path) -> tuple[PlanEntry, ...]:
+    losses = _losses(plan.losses, source, folder, [])
+    _refuse_twice(["seeds"], plan.seeds, source)
+    _refuse_twice(["variants"], plan.variants, source)
+    entries: list[PlanEntry] = []
     for index, entry in enumerate(plan.benchmarks):
-        place = _place(source, ["benchmarks", index])
-        try:
-            choice = choose_benchmark(entry.benchmark, entry.data, entry.options, folder)
-            choice.check(plan.profile, plan.variants)
-        except LossnetsError as error:
-            raise type(error)(f"{place}: {error}") from error
-        if choice in chosen:
-            raise ConfigError(f"{place}: {choice} stands twice; remove one of them")
-        chosen.append(choice)
-    return tuple(chosen)
+        path: list[str | int] = ["benchmarks", index]
+        made = _entry(plan, entry, losses, source, folder, path)
+        if any((made.benchmark, made.profile) == (other.benchmark, other.profile) for other in entries):
+            raise ConfigError(f"{_place(source, path)}: {made.benchmark} stands twice; remove one of them")
+        entries.append(made)
+    return tuple(entries)
+
+
+def _entry(
+    plan: PlanFile,
+    entry: BenchmarkEntry,
+    losses: tuple[str, ...],
+    source: YamlFile,
+    folder: Path,
+    path: list[str | int],
+) -> PlanEntry:
+    profile, seeds = entry.profile or plan.profile, entry.seeds or plan.seeds
+    variants = entry.variants or plan.variants
+    _refuse_twice([*path, "seeds"], entry.seeds or [], source)
+    _refuse_twice([*path, "variants"], entry.variants or [], source)
+    try:
+        choice = choose_benchmark(entry.benchmark, entry.data, entry.options, folder)
+        choice.check(profile, variants)
+    except LossnetsError as error:
+        raise type(error)(f"{_place(source, path)}: {error}") from error
+    own = losses if entry.losses is None else _losses(entry.losses, source, folder, path)
+    return PlanEntry(choice, own, tuple(seeds), profile, tuple(variants))
 
 
 def _store(store: str | None, folder: Path) -> str | None:
@@ -205,10 +249,10 @@ def _store(store: str | None, folder: Path) -> str | None:
     return str(folder / Path(store).expanduser())
 
 
-def _refuse_twice(key: str, values: list[Any], source: YamlFile) -> None:
+def _refuse_twice(path: list[str | int], values: Sequence[Any], source: YamlFile) -> None:
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise ConfigError(f"{_place(source, [key, index])}: {value!r} stands twice; remove one of them")
+            raise ConfigError(f"{_place(source, [*path, index])}: {value!r} stands twice; remove one of them")
 
 
 def _place(source: YamlFile, path: list[str | int]) -> str:

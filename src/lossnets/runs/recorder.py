@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lossnets.errors import LossnetsError, StoreError
@@ -123,7 +123,7 @@ class Recorder:
                 return
             if mine:
                 logger.info("evaluating %s", group)
-                yield Group(mine, group.choice, group.device, group.folder)
+                yield replace(group, configs=mine)
 
     def _claim(self, config: RunConfig) -> bool:
         claim = self._patiently(lambda: self.store.claim(config, rerun=self.rerun))

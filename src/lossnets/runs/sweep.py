@@ -9,6 +9,7 @@ from typing import Literal
 from lossnets.errors import ConfigError, LossnetsError
 from lossnets.runs.evaluate import Group
 from lossnets.runs.executors import Executor, LocalExecutor
+from lossnets.runs.folders import runs_folder
 from lossnets.runs.identity import UNRESOLVED, RunConfig
 from lossnets.runs.lease import Heartbeat
 from lossnets.runs.losses import network_of, signatures
@@ -98,7 +99,8 @@ def run_sweep(
     leave = set(skipped)
     todo = [config for config in configs if config not in leave]
     sweep = Recorder(store, existing == "rerun", progress, len(skipped), len(configs))
-    groups = _groups({config: planned[config] for config in todo if config.resolved}, device, plan.folder)
+    resolved = {config: planned[config] for config in todo if config.resolved}
+    groups = _groups(resolved, device, plan.folder, str(runs_folder(store)))
     with Heartbeat(store):
         try:
             sweep.tell(None)
@@ -124,17 +126,19 @@ def _done(store: Store, configs: Sequence[RunConfig]) -> list[RunConfig]:
 def _resolve(plan: Plan) -> tuple[dict[RunConfig, PlannedRun], dict[str, LossnetsError]]:
     """Planned runs with signatures and fingerprints, and the losses that cannot be loaded."""
     data = {
-        (choice, variant, seed): choice.describe_data(plan.profile, seed, variant)
-        for choice in plan.benchmarks
-        for variant in plan.variants
-        for seed in plan.seeds
+        (entry.benchmark, entry.profile, variant, seed): entry.benchmark.describe_data(
+            entry.profile, seed, variant
+        )
+        for entry in plan.entries
+        for variant in entry.variants
+        for seed in entry.seeds
     }
     known = signatures(plan.losses, plan.folder)
     broken = {loss: answer for loss, answer in known.items() if isinstance(answer, LossnetsError)}
     configs: dict[RunConfig, PlannedRun] = {}
     for run in plan.runs():
         answer = known[run.loss]
-        described = data[run.benchmark, run.variant, run.seed]
+        described = data[run.benchmark, run.profile, run.variant, run.seed]
         config = RunConfig(
             loss=run.loss,
             signature=answer if isinstance(answer, str) else UNRESOLVED,
@@ -150,10 +154,14 @@ def _resolve(plan: Plan) -> tuple[dict[RunConfig, PlannedRun], dict[str, Lossnet
     return configs, broken
 
 
-def _groups(runs: dict[RunConfig, PlannedRun], device: str, folder: str) -> list[Group]:
-    """Runs that can share a pass over the data; a trained variant shares none."""
+def _groups(runs: dict[RunConfig, PlannedRun], device: str, folder: str, places: str) -> list[Group]:
+    """Runs that can share a pass over the data; where something is trained none does."""
     shared: dict[object, list[RunConfig]] = {}
     for config, run in runs.items():
-        alone = config.identity if run.variant != "baseline" else network_of(run.loss)
-        shared.setdefault((run.benchmark, run.variant, run.seed, alone), []).append(config)
-    return [Group(tuple(members), runs[members[0]].benchmark, device, folder) for members in shared.values()]
+        trains = run.variant != "baseline" or run.benchmark.trains
+        alone = config.identity if trains else network_of(run.loss)
+        shared.setdefault((run.benchmark, run.profile, run.variant, run.seed, alone), []).append(config)
+    return [
+        Group(tuple(members), runs[members[0]].benchmark, device, folder, places)
+        for members in shared.values()
+    ]

@@ -56,6 +56,7 @@ class Case:
         spatial: maps and masks are possible.
         named: its name parses back.
         channels: of its images.
+        symmetric: input and target may change places.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Case:
     spatial: bool = True
     named: bool = True
     channels: int = 3
+    symmetric: bool = True
 
 
 def _squeeze(name: str, text: str, **facts: Any) -> Case:
@@ -74,6 +76,7 @@ CASES = [
     Case("pixel-l1", lambda **o: PixelLoss("l1", **o)),
     Case("pixel-l2", lambda **o: PixelLoss("l2", **o)),
     Case("pixel-ssim", lambda **o: load_loss("pixel:ssim", **o), spatial=False),
+    Case("pixel-bce", lambda **o: load_loss("pixel:bce", **o), symmetric=False),
     Case("lpips-alex", lambda **o: LPIPS("alex", weights="random-0", **o)),
     Case("lpips-squeeze-v0.0", lambda **o: LPIPS("squeeze", "0.0", weights="random-0", **o)),
     _squeeze("spatial", ""),

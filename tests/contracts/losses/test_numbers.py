@@ -63,6 +63,8 @@ def test_equal_images_give_zero_and_others_do_not(case: Case) -> None:
 
 @every
 def test_symmetric(case: Case) -> None:
+    if not case.symmetric:
+        pytest.skip("target and input play different parts")
     x, y = pair(case)
     loss = built(case, reduction="none")
     torch.testing.assert_close(loss(x, y), loss(y, x), rtol=2e-5, atol=1e-9)
@@ -110,6 +112,8 @@ def test_gradient_reaches_the_input_and_only_what_asks_for_one(case: Case) -> No
 
 @every
 def test_gradient_reaches_the_target_if_it_requires_one(case: Case) -> None:
+    if not case.symmetric:
+        pytest.skip("target and input play different parts")
     x, y = pair(case)
     expected = gradient(built(case), y, x)  # symmetric: the roles are exchanged
     y.requires_grad_()

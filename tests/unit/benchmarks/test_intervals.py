@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lossnets.benchmarks.intervals import Part, estimate, resample_weights
-from lossnets.benchmarks.scores import jnd_ap, spearman, weighted_mean
+from lossnets.benchmarks.similarity.scores import jnd_ap, spearman, weighted_mean
 from lossnets.errors import ConfigError
 
 

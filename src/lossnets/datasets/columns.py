@@ -1,0 +1,146 @@
+"""CSV tables that list the files of a folder: columns found by their usual names, files by name or stem."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lossnets.errors import DataError
+from lossnets.images.files import SUFFIXES
+
+FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "tile", "name", "id")
+LABEL_COLUMNS = ("class", "class_name", "label", "category", "target")
+SPLIT_COLUMNS = ("split", "suggested_split", "subset", "phase", "partition")
+"""Usual column names, the first that a table has is taken; a class's name rather than its number."""
+
+_VALIDATION = ("valid", "validation", "dev")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a .csv or .csv.gz file in UTF-8 with a line of column names; at least one.
+
+    Raises:
+        DataError: it is missing, cannot be read, has no rows, or a row is too long or too short.
+    """
+    if not path.is_file():
+        raise DataError(f"table {str(path)!r} does not exist; give the path of a .csv or .csv.gz file.")
+    try:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="", restval=None)
+            rows = [_checked(row, f"{path.name}, line {reader.line_num}") for row in reader]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"table {str(path)!r} cannot be read as CSV in UTF-8: {error}") from error
+    if not rows:
+        raise DataError(f"table {str(path)!r} has no rows; at least one is needed.")
+    return rows
+
+
+def _checked(row: dict[str, str], where: str) -> dict[str, str]:
+    if "" in row or None in row.values():
+        raise DataError(f"{where}: the row has more or fewer values than the table has columns.")
+    return {column: value.strip() for column, value in row.items()}
+
+
+def column(
+    table: Path, row: Mapping[str, str], argument: str, asked: str | None, usual: Sequence[str]
+) -> str | None:
+    """The column that holds ``argument``: the one asked for, else the first of the usual names, or None.
+
+    Raises:
+        DataError: the one asked for is not there; the message lists those that are.
+    """
+    if asked is not None:
+        if asked not in row:
+            raise DataError(
+                f"{argument}={asked!r} is not a column of {table.name}, which has: {', '.join(row)}."
+            )
+        return asked
+    return next((name for name in usual if name in row), None)
+
+
+def needed(
+    table: Path, row: Mapping[str, str], argument: str, asked: str | None, usual: Sequence[str]
+) -> str:
+    """As `column`, but there must be one.
+
+    Raises:
+        DataError: there is none; the message lists the columns that are there.
+    """
+    found = column(table, row, argument, asked, usual)
+    if found is None:
+        raise DataError(
+            f"{table.name} has no column {', '.join(usual)}; it has: {', '.join(row)}. "
+            f"Say which one it is with {argument}=."
+        )
+    return found
+
+
+def split_name(name: str | None) -> str | None:
+    """The usual name of a split: "valid", "validation" and "dev" are "val"; an empty one is None.
+
+    >>> split_name("Validation"), split_name("train"), split_name("")
+    ('val', 'train', None)
+    """
+    if not name:
+        return None
+    return "val" if name.lower() in _VALIDATION else name.lower()
+
+
+class FileIndex:
+    """Files below a folder, found by relative path, by file name, or by name without ending.
+
+    Args:
+        files: the files.
+        root: what relative paths are relative to.
+    """
+
+    def __init__(self, files: Iterable[Path], root: Path) -> None:
+        self.root = root
+        self._paths: dict[str, Path] = {}
+        self._names: dict[str, list[Path]] = defaultdict(list)
+        for file in files:
+            self._paths[file.relative_to(root).as_posix()] = file
+            for key in dict.fromkeys((file.name, file.stem)):
+                self._names[key].append(file)
+
+    def find(self, name: str, where: str) -> Path | None:
+        """The file that ``name`` means; None where there is none.
+
+        Raises:
+            DataError: there are several; ``where`` (whose name it is) begins the message.
+        """
+        name = name.replace("\\", "/").removeprefix("./")
+        if name in self._paths:
+            return self._paths[name]
+        stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in SUFFIXES else name
+        for key in dict.fromkeys((name, stem)):
+            found = self._names.get(key, [])
+            if len(found) > 1:
+                some = ", ".join(file.relative_to(self.root).as_posix() for file in found[:3])
+                raise DataError(
+                    f"{where}: {name!r} could be {len(found)} files below {str(self.root)!r} ({some}); "
+                    "write paths relative to that folder."
+                )
+            if found:
+                return found[0]
+        return None
+
+    def find_all(self, names: Sequence[str], where: str) -> list[Path]:
+        """The files of all names, in their order.
+
+        Raises:
+            DataError: some are not there (the first five are named), or a name means several.
+        """
+        found = [self.find(name, where) for name in names]
+        missing = [name for name, file in zip(names, found, strict=True) if file is None]
+        if missing:
+            some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise DataError(
+                f"{where}: {len(missing)} of {len(names)} images are not below {str(self.root)!r} ({some}); "
+                "names are relative to that folder, with or without the ending."
+            )
+        return [file for file in found if file is not None]

@@ -1,0 +1,193 @@
+"""Images with a mask for each: which mask belongs to which image, and how a mask is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lossnets.datasets.columns import (
+    FILE_COLUMNS,
+    SPLIT_COLUMNS,
+    FileIndex,
+    column,
+    needed,
+    read_rows,
+    split_name,
+)
+from lossnets.errors import ConfigError, DataError, ImageError
+from lossnets.images.files import list_images, pair_folders, read_image
+
+PAIRS = (
+    ("images", "masks"),
+    ("sat", "map"),
+    ("image", "mask"),
+    ("images", "labels"),
+    ("image", "label"),
+    ("image", "groundtruth"),
+    ("images", "groundtruth"),
+    ("images", "gt"),
+    ("images", "boundaries"),
+)
+"""Usual names of the two sub-folders, in lower case."""
+
+MASK_FOLDERS = frozenset(mask for _, mask in PAIRS)
+_SPLITS = ("train", "val", "valid", "validation", "test")
+_TABLES = ("tiles.csv", "splits.csv", "split.csv")
+_Part = tuple[str | None, Path, Path]  # split, folder of images, folder of masks
+_NEAR = 16.5 / 255  # how far JPEG may move a value from black or white
+
+
+@dataclass(frozen=True)
+class Masked:
+    """One image with its mask.
+
+    Attributes:
+        image: the image file.
+        mask: the mask file, of the same size; see `read_mask`.
+        split: "train", "val", "test" or as the data set calls it; None where it has no splits.
+    """
+
+    image: Path
+    mask: Path
+    split: str | None
+
+
+def masked_folder(
+    images: str | Path, masks: str | Path | None = None, *, csv: str | Path | None = None
+) -> tuple[Masked, ...]:
+    """Pairs of image and mask with the same name, endings aside, sorted by split and name.
+
+    Args:
+        images: folder of the images; or, with ``masks=None``, a folder with two sub-folders of usual
+            names (`PAIRS`: images/masks, sat/map, ...), or one whose ``train``, ``valid``, ``test`` each
+            hold such a pair, as Massachusetts Roads is published: then these are the splits.
+        masks: folder of the masks.
+        csv: a table of the images to take, in its order, with a column of names (`columns.FILE_COLUMNS`)
+            and perhaps one of splits (`columns.SPLIT_COLUMNS`). None: ``tiles.csv``, ``splits.csv`` or
+            ``split.csv`` in the folder, if there.
+
+    Raises:
+        DataError: a folder, table, column, image or mask is missing.
+    """
+    root = _folder(images)
+    parts: list[_Part] = list(_find_pairs(root)) if masks is None else [(None, root, _folder(masks))]
+    if not parts:
+        usual = ", ".join("/".join(pair) for pair in PAIRS)
+        raise DataError(
+            f"folder {str(root)!r} has no two sub-folders of images and masks (looked for {usual}, also "
+            "below train, valid and test); name the second folder: masks=."
+        )
+    table = _table(root, csv)
+    if table is None:
+        return tuple(item for split, image, mask in parts for item in _pairs(image, mask, split))
+    return _from_table(table, parts)
+
+
+def _folder(path: str | Path) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"folder {str(folder)!r} of images with masks does not exist; check the path.")
+    return folder
+
+
+def _find_pairs(root: Path) -> Iterator[_Part]:
+    pair = _pair_in(root)
+    if pair is not None:
+        yield (None, *pair)
+        return
+    below = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir()}
+    for name in _SPLITS:
+        pair = _pair_in(below[name]) if name in below else None
+        if pair is not None:
+            yield (split_name(name), *pair)
+
+
+def _pair_in(folder: Path) -> tuple[Path, Path] | None:
+    below = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    return next(((below[a], below[b]) for a, b in PAIRS if a in below and b in below), None)
+
+
+def _table(root: Path, csv: str | Path | None) -> Path | None:
+    if csv is not None:
+        return Path(csv).expanduser()
+    return next((root / name for name in _TABLES if (root / name).is_file()), None)
+
+
+def _pairs(images: Path, masks: Path, split: str | None) -> list[Masked]:
+    try:
+        pairs = pair_folders(images, masks)
+    except ImageError as error:
+        raise DataError(f"images and masks do not go together: {error}") from error
+    return [Masked(image, mask, split) for _, image, mask in pairs]
+
+
+def _from_table(table: Path, parts: list[_Part]) -> tuple[Masked, ...]:
+    rows = read_rows(table)
+    name = needed(table, rows[0], "file", None, FILE_COLUMNS)
+    split = column(table, rows[0], "split", None, SPLIT_COLUMNS)
+    if len(parts) > 1:
+        raise DataError(
+            f"{table.name} lists images, but they lie in the splits "
+            f"{', '.join(str(part[0]) for part in parts)}; give one folder of images and one of masks."
+        )
+    (_, images, masks), names = parts[0], [row[name] for row in rows]
+    found = FileIndex(list_images(images, recursive=True), images).find_all(names, table.name)
+    partners = FileIndex(list_images(masks, recursive=True), masks)
+    mates = partners.find_all([image.stem for image in found], f"masks of {table.name}")
+    return tuple(
+        Masked(image, mask, split_name(row[split]) if split else None)
+        for image, mask, row in zip(found, mates, rows, strict=True)
+    )
+
+
+def read_mask(path: str | Path, *, threshold: float | None = None) -> Tensor:
+    """Read one mask -> (1, H, W) float32, 0 or 1.
+
+    Known encodings: black and white (0 and the largest value, give or take what JPEG does), 0 and 1,
+    and one colour on black.
+
+    Args:
+        path: the file.
+        threshold: for masks with greys, e.g. shares of annotators: what is at least this share of
+            white is 1.
+
+    Raises:
+        DataError: it has more than two levels and no threshold is given.
+        ImageError: it cannot be read; see `read_image`.
+        ConfigError: threshold is not a number above 0 and up to 1.
+    """
+    if threshold is not None and not 0 < threshold <= 1:
+        raise ConfigError(f"threshold must be above 0 and at most 1, or None; got {threshold!r}.")
+    image = read_image(path)
+    grey = image.amax(0, keepdim=True)
+    coloured = not bool((image.amin(0, keepdim=True) == grey).all())
+    if threshold is not None:
+        return (image.mean(0, keepdim=True) >= threshold).float()
+    if coloured and _count(image.flatten(1)) == 2 and bool((grey == 0).any()):
+        return (grey > 0).float()
+    if not coloured and _two_levels(grey):
+        return (grey > (0.5 if grey.max() >= 0.5 else 0)).float()
+    levels = [round(v * 255) for v in torch.unique(grey).tolist()]
+    some = ", ".join(map(str, levels[:6])) + (", ..." if len(levels) > 6 else "")
+    raise DataError(
+        f"mask {str(path)!r} must have two levels (0 and 255, 0 and 1, or one colour on black); it has "
+        f"{'several colours' if coloured else f'{len(levels)} levels of grey ({some})'}. Save it with two "
+        "levels, or pass threshold=."
+    )
+
+
+def _two_levels(grey: Tensor) -> bool:
+    top = float(grey.max())
+    if top >= 0.5:
+        return bool(((grey <= _NEAR) | (grey >= 1 - _NEAR)).all())
+    ones = torch.tensor([0.0, 1 / 255, 1 / 65535])  # 0/1 in a file of 8 or 16 bits
+    return bool(torch.isin(grey, ones).all()) and _count(grey.flatten(1)) <= 2
+
+
+def _count(values: Tensor) -> int:
+    """Different columns of (channels, pixels)."""
+    return int(torch.unique(values, dim=1).shape[1])

@@ -1,0 +1,241 @@
+"""One exam for every benchmark that can run on what the package brings along."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossnets.benchmarks import (
+    OVERALL,
+    PROFILES,
+    Evaluation,
+    ScoreKind,
+    Workload,
+    benchmark_class,
+    benchmark_names,
+    load_benchmark,
+)
+from lossnets.errors import ConfigError, LossnetsError
+from lossnets.losses import LossBank, load_loss
+
+PACKAGED = [name for name in benchmark_names() if name.endswith("-sample")]
+TRAINING = [name for name in PACKAGED if getattr(benchmark_class(name), "trains", False)]
+NETWORK = "squeezenet1_1/features.1:weights=random-0"
+RANGES = {
+    "fraction": (0.0, 1.0),
+    "correlation": (-1.0, 1.0),
+    "dB": (0.0, 200.0),
+}
+
+every = pytest.mark.parametrize("name", PACKAGED)
+trained = pytest.mark.parametrize("name", TRAINING)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Evaluation, Path]]:
+    """One finished smoke run of every training benchmark, with its folder."""
+    torch.set_num_threads(1)
+    made = {}
+    for name in TRAINING:
+        folder = tmp_path_factory.mktemp(name)
+        made[name] = (load_benchmark(name).evaluate("pixel:mse", profile="smoke", folder=folder), folder)
+    return made
+
+
+def test_all_four_questions_are_asked() -> None:
+    families = {name.removesuffix("-sample") for name in PACKAGED}
+    assert families == {"similarity", "super-resolution", "delineation", "autoencoding"}
+
+
+@pytest.mark.parametrize("name", benchmark_names())
+def test_facts_are_stated(name: str) -> None:
+    cls = benchmark_class(name)
+    assert set(cls.profiles) <= set(PROFILES)
+    assert cls.scores
+    assert all(isinstance(kind, ScoreKind) and kind.unit and kind.meaning for kind in cls.scores)
+    assert len({kind.name for kind in cls.scores}) == len(cls.scores)
+    assert cls.__doc__
+
+
+@every
+def test_workload_is_known_before_anything_runs(name: str) -> None:
+    benchmark = load_benchmark(name)
+    benchmark.prepare()
+    smoke, small = benchmark.workload("smoke"), benchmark.workload("small")
+    assert isinstance(small, Workload)
+    assert small.side > 0
+    assert smoke.steps * smoke.step_images + smoke.pairs < small.steps * small.step_images + small.pairs
+
+
+@every
+def test_unknown_profiles_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"profile of .* must be one of .*; got 'huge'"):
+        load_benchmark(name).evaluate_many(["pixel:mse"], profile="huge")
+
+
+@every
+def test_fingerprints_are_stable(name: str) -> None:
+    benchmarks = [load_benchmark(name) for _ in range(2)]
+    for benchmark in benchmarks:
+        benchmark.prepare()
+    one, other = (benchmark.data_fingerprint() for benchmark in benchmarks)
+    assert one == other
+    assert len(one) == 64
+
+
+@trained
+def test_scores_are_in_range_and_as_stated(name: str, first: dict[str, tuple[Evaluation, Path]]) -> None:
+    found, _ = first[name]
+    stated = {kind.name: kind for kind in benchmark_class(name).scores}
+    assert found.scores[0].name == next(iter(stated))
+    assert found.scores[0].split == OVERALL
+    assert {score.name.partition("@")[0] for score in found.scores} == set(stated)
+    for score in found.scores:
+        kind = stated[score.name.partition("@")[0]]
+        assert (score.unit, score.higher_is_better) == (kind.unit, kind.higher_is_better)
+        low, high = RANGES.get(score.unit, (0.0, np.inf))
+        if np.isnan(score.value):
+            assert score.note
+            continue
+        assert low <= score.value <= high
+        assert score.n > 0
+        if not np.isnan(score.low):
+            assert score.low - 1e-9 <= score.value <= score.high + 1e-9
+
+
+@trained
+def test_items_are_there_for_every_score(name: str, first: dict[str, tuple[Evaluation, Path]]) -> None:
+    found, _ = first[name]
+    lengths = {len(column) for column in found.items.values()}
+    assert len(lengths) == 1
+    assert lengths.pop() > 0
+    for column in found.items.values():
+        assert column.dtype.kind != "f" or np.isfinite(column).all()
+    assert all(value is None or isinstance(value, (str, int, float)) for value in found.facts.values())
+    assert found.facts["epochs"] >= found.facts["best_epoch"] >= 1
+
+
+@trained
+def test_the_run_leaves_model_log_and_pictures(name: str, first: dict[str, tuple[Evaluation, Path]]) -> None:
+    found, folder = first[name]
+    log = (folder / "log.csv").read_text(encoding="utf-8").splitlines()
+    assert log[0].startswith("epoch,")
+    assert len(log) == 1 + found.facts["epochs"]
+    assert (folder / "model.safetensors").is_file()
+    assert not list(folder.glob("last*"))
+    assert not list(folder.glob("best*"))
+    rows = list((folder / "pictures").glob("*"))
+    before, after = benchmark_class(name).sheet_columns
+    assert 1 <= len(rows) <= 6
+    for row in rows:
+        assert {path.stem for path in row.glob("*.png")} >= {"output", *before, *after}
+
+
+@trained
+def test_the_same_seed_gives_the_same_scores(name: str, first: dict[str, tuple[Evaluation, Path]]) -> None:
+    found, _ = first[name]
+    torch.manual_seed(12345)  # whatever was drawn before must not matter
+    again = load_benchmark(name).evaluate("pixel:mse", profile="smoke")
+    assert [(s.name, s.split, s.value) for s in again.scores] == [
+        (s.name, s.split, pytest.approx(s.value, abs=1e-12, nan_ok=True)) for s in found.scores
+    ]
+
+
+@trained
+def test_another_seed_gives_another_model(
+    name: str, first: dict[str, tuple[Evaluation, Path]], tmp_path
+) -> None:
+    _, folder = first[name]
+    load_benchmark(name).evaluate("pixel:mse", profile="smoke", seed=1, folder=tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
+
+
+@trained
+def test_a_killed_training_goes_on(
+    name: str, first: dict[str, tuple[Evaluation, Path]], tmp_path: Path
+) -> None:
+    """Killed after the first checkpoint, started again: the log and the scores are those of one run."""
+    found, folder = first[name]
+    code = (
+        "import os, signal, torch\n"
+        "torch.set_num_threads(1)\n"
+        "import lossnets.benchmarks.engine.checkpoints as c\n"
+        "from lossnets.benchmarks import load_benchmark\n"
+        "save = c.SafetensorsIO.save_checkpoint\n"
+        "def dies(self, checkpoint, path, *more):\n"
+        "    save(self, checkpoint, path, *more)\n"
+        "    if 'last' in str(path): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "c.SafetensorsIO.save_checkpoint = dies\n"
+        f"load_benchmark({name!r}).evaluate('pixel:mse', profile='smoke', folder={str(tmp_path)!r})\n"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert died.returncode == -9
+    assert (tmp_path / "last.safetensors").is_file()
+    again = load_benchmark(name).evaluate("pixel:mse", profile="smoke", folder=tmp_path)
+    assert [s.value for s in again.scores] == [
+        pytest.approx(s.value, abs=1e-9, nan_ok=True) for s in found.scores
+    ]
+    assert _without_times(tmp_path / "log.csv") == _without_times(folder / "log.csv")
+
+
+def _without_times(path: Path) -> list[dict[str, str]]:
+    import csv
+
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
+
+
+@trained
+def test_the_loss_comes_out_as_it_went_in(name: str) -> None:
+    loss = load_loss(NETWORK, reduction="none")
+    before = {key: value.clone() for key, value in loss.named_buffers()}
+    before |= {key: value.clone() for key, value in loss.named_parameters()}
+    modes = [module.training for module in loss.modules()]
+    signature = loss.signature()
+    load_benchmark(name).evaluate(loss, profile="smoke")
+    assert loss.reduction == "none"
+    assert loss.signature() == signature
+    assert [module.training for module in loss.modules()] == modes
+    now = dict(loss.named_buffers()) | dict(loss.named_parameters())
+    assert set(now) == set(before)
+    for key, value in now.items():
+        assert torch.equal(value, before[key])
+        assert not value.requires_grad
+        assert value.grad is None
+
+
+@trained
+def test_a_loss_that_breaks_takes_no_other_with_it(name: str) -> None:
+    """The deepest point of a network for larger images, and one whose numbers are not finite."""
+    broken = load_loss(NETWORK)
+    with torch.no_grad():
+        for value in [*broken.parameters(), *broken.buffers()]:
+            if value.is_floating_point():
+                value.fill_(torch.nan)
+    found = load_benchmark(name).evaluate_many([broken, "pixel:l1"], profile="smoke")
+    assert isinstance(found[broken.name], LossnetsError)
+    assert isinstance(found["pixel:l1"], Evaluation)
+
+
+@trained
+def test_losses_of_a_bank_are_trained_with(name: str) -> None:
+    bank = LossBank(["pixel:mse"])
+    assert isinstance(load_benchmark(name).evaluate_many(bank, profile="smoke")["pixel:mse"], Evaluation)
+    with pytest.raises(ConfigError, match="losses must be a list of loss names or losses, or a LossBank"):
+        load_benchmark(name).evaluate_many("pixel:mse", profile="smoke")
+
+
+@every
+def test_run_gives_scores(name: str) -> None:
+    if name in TRAINING:
+        pytest.skip("examined through evaluate")
+    assert load_benchmark(name).run("pixel:mse", profile="smoke")[0].split == OVERALL

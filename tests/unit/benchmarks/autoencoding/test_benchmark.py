@@ -1,0 +1,186 @@
+"""The benchmark as a whole: scores, pictures, options, determinism, what it says when something is wrong."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lossnets.benchmarks import benchmark_names, load_benchmark
+from lossnets.benchmarks.autoencoding.benchmark import Autoencoding
+from lossnets.benchmarks.autoencoding.data import Corpus
+from lossnets.benchmarks.autoencoding.profiles import SIZES
+from lossnets.benchmarks.base import Evaluation
+from lossnets.errors import ConfigError
+from lossnets.images import read_image
+
+from .standins import TINY, corpus, folder_of_images
+
+KINDS = ("autoencoding-folders", "autoencoding-sample", "autoencoding-stl10", "autoencoding-svhn")
+FEATURES = "squeezenet1_1/features.7:weights=random-0"
+
+
+class Coloured(Autoencoding):
+    """Images whose class is their colour; not registered."""
+
+    name = "coloured"
+    data = "labelled-folder"
+
+    def read(self) -> Corpus:
+        return corpus(40, 16)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "smoke", TINY)
+
+
+def values(evaluation: Evaluation) -> dict[str, float]:
+    return {score.name: score.value for score in evaluation.scores}
+
+
+def test_the_kinds_are_registered_with_their_options() -> None:
+    assert [name for name in benchmark_names() if name.startswith("autoencoding")] == list(KINDS)
+    places = {
+        name: [
+            option
+            for option, parameter in inspect.signature(module_class(name)).parameters.items()
+            if "Path" in str(parameter.annotation)
+        ]
+        for name in KINDS
+    }
+    assert places == {
+        "autoencoding-sample": [],
+        "autoencoding-folders": ["root", "csv", "autoencoder"],
+        "autoencoding-stl10": ["root"],
+        "autoencoding-svhn": ["root"],
+    }
+    for name in KINDS:
+        assert {"gamma", "scheme", "z", "precision"} <= set(inspect.signature(module_class(name)).parameters)
+
+
+def module_class(name: str) -> type:
+    from lossnets.benchmarks import benchmark_class
+
+    return benchmark_class(name)
+
+
+def test_scores_items_and_pictures(tmp_path: Path) -> None:
+    found = Coloured().evaluate("pixel:mse", profile="smoke", folder=tmp_path)
+    names = [score.name for score in found.scores]
+    declared = [kind.name for kind in Coloured.scores]
+    assert names == [*declared, "accuracy@majority class", "accuracy@raw pixels"]
+    assert names[0] == "accuracy"
+    by_name = {score.name: score for score in found.scores}
+    for score in found.scores:
+        assert score.n == 16
+        assert score.low <= score.value <= score.high, score
+    assert by_name["accuracy@majority class"].value == 0.5
+    assert by_name["pixel_mse"].higher_is_better is False
+
+    items = found.items
+    assert {len(column) for column in items.values()} == {16}
+    numbers = [column for column in items.values() if column.dtype.kind == "f"]
+    assert all(np.isfinite(column).all() for column in numbers)
+    assert by_name["psnr"].value == pytest.approx(items["psnr"].mean())
+    assert by_name["accuracy"].value == pytest.approx((items["label"] == items["predicted"]).mean())
+    chosen = found.facts["predictor"]
+    assert by_name["accuracy"].value == by_name[f"accuracy_{chosen}"].value
+    np.testing.assert_allclose(items["psnr"], -10 * np.log10(items["pixel_mse"]), rtol=1e-4)
+
+    rows = sorted(p.name for p in (tmp_path / "pictures").iterdir())
+    assert len(rows) == 6
+    shown = read_image(tmp_path / "pictures" / rows[0] / "input.png")
+    wanted = corpus(40, 16).test.images.batch([0])[0]
+    torch.testing.assert_close(shown, wanted, atol=0.5 / 255 + 1e-6, rtol=0)
+    assert (tmp_path / "pictures" / rows[0] / "output.png").is_file()
+    assert Coloured.sheet_columns == (("input",), ())
+
+
+def test_the_same_seed_gives_the_same_and_another_one_does_not() -> None:
+    first = Coloured(gamma=0.01).evaluate("pixel:mse", profile="smoke", seed=1)
+    torch.rand(3)
+    again = Coloured(gamma=0.01).evaluate("pixel:mse", profile="smoke", seed=1)
+    other = Coloured(gamma=0.01).evaluate("pixel:mse", profile="smoke", seed=2)
+    assert first.scores == again.scores
+    assert values(first)["pixel_mse"] != values(other)["pixel_mse"]
+
+
+def test_reference_rows_do_not_depend_on_the_loss() -> None:
+    pixel = values(Coloured().evaluate("pixel:mse", profile="smoke"))
+    perceptual = values(Coloured().evaluate(FEATURES, profile="smoke"))
+    for name in ("accuracy@majority class", "accuracy@raw pixels"):
+        assert pixel[name] == perceptual[name]
+    assert pixel["pixel_mse"] != perceptual["pixel_mse"]
+
+
+def test_colours_are_told_apart_after_a_short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "smoke", replace(TINY, epochs=3, predictor_epochs=150, predictor_patience=150))
+    found = values(Coloured(z=8).evaluate("pixel:mse", profile="smoke"))
+    assert found["accuracy"] == 1.0
+    assert found["accuracy@majority class"] == 0.5
+
+
+@pytest.mark.parametrize("scheme", ["I-F-FP", "F-F-FP", "F-I-PS"])
+def test_other_schemes_run_and_say_where_there_is_no_reconstruction(scheme: str, tmp_path: Path) -> None:
+    found = Coloured(scheme=scheme).evaluate(FEATURES, profile="smoke", folder=tmp_path)
+    score = {s.name: s for s in found.scores}["psnr"]
+    if scheme.endswith("FP"):
+        assert np.isnan(score.value)
+        assert "no reconstruction" in score.note
+        assert "psnr" not in found.items
+        assert not (tmp_path / "pictures").exists()
+    else:
+        assert np.isfinite(score.value)
+    assert found.facts["features"] == 256 * 7 * 7
+    assert found.facts["scheme"] == scheme
+
+
+def test_the_workload_is_what_is_trained() -> None:
+    made = Coloured()
+    work = made.workload("smoke")
+    assert (work.step_images, work.steps, work.side) == (8, 4, 64)  # 40 images less 8, batches of 8, 1 epoch
+    found = made.evaluate("pixel:mse", profile="smoke")
+    assert found.facts["training_images"] == 32
+    assert work.model_bytes > 4 * int(str(found.facts["parameters"]))
+
+
+def test_options_that_are_not_allowed_are_refused() -> None:
+    for options, message in (
+        ({"gamma": -0.1}, "gamma must be 0"),
+        ({"scheme": "X"}, "training scheme 'X' is not known"),
+        ({"z": 1.5}, "z, the width of the embedding"),
+        ({"precision": "8"}, "precision must be one of"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_benchmark("autoencoding-sample", **options)
+    with pytest.raises(ConfigError, match="root"):
+        load_benchmark("autoencoding-folders")
+    with pytest.raises(ConfigError, match="profile of 'autoencoding-sample' must be one of small, smoke"):
+        load_benchmark("autoencoding-sample").workload("paper")
+
+
+def test_paper_is_as_published() -> None:
+    paper = SIZES["paper"]
+    assert (paper.autoencoder_images, paper.labelled_images, paper.test_images) == (None, None, None)
+    assert (paper.epochs, paper.batch_size, paper.patience) == (50, 256, 10)
+    assert (paper.predictor_epochs, paper.predictor_patience) == (500, 25)
+    recipe = Coloured()._recipe(paper)
+    assert (recipe.lr, recipe.betas, recipe.monitor) == (1e-3, (0.9, 0.999), "val_loss")
+
+
+def test_folders_run_end_to_end_with_images_of_their_own_for_the_autoencoder(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path / "labelled", ("a", "b"), 10)
+    more = folder_of_images(tmp_path / "more", ("x",), 20)
+    made = load_benchmark("autoencoding-folders", root=root, autoencoder=more, z=8)
+    made.prepare()
+    assert len(made.data_fingerprint()) == 64
+    found = made.evaluate("pixel:mse", profile="smoke", folder=tmp_path / "run")  # type: ignore[attr-defined]
+    assert found.facts["training_images"] == 16
+    assert found.facts["predictor_training_images"] == 13
+    assert found.facts["stored_size"] == "32x32"
+    assert found.facts["image_size"] == "64x64"
