@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from .errors import LossnetsError, WeightsError
 from .home import free_bytes, locked, make_folder, offline, write_error
@@ -298,7 +299,7 @@ def _refused(job: _Job, answer: urllib.error.HTTPError) -> None:
 
 def _receive(job: _Job, response: http.client.HTTPResponse, version: _Version | None, start: int) -> None:
     headers = response.headers
-    if headers.get("Content-Encoding", "identity") != "identity":
+    if headers.get("Content-Encoding", "identity").lower() not in _own_encodings(job.url):
         raise job.error(
             f"{job.url} answered with Content-Encoding {headers['Content-Encoding']}, not the file"
         )
@@ -318,6 +319,16 @@ def _receive(job: _Job, response: http.client.HTTPResponse, version: _Version | 
     _check_room(job, start, total)
     with job.part.open("ab") as file:
         _copy(job, response, file, start, total)
+
+
+def _own_encodings(url: str) -> tuple[str, ...]:
+    """What Content-Encoding may say of the file as it is: many servers call a .tar.gz "x-gzip".
+
+    >>> _own_encodings("http://host/a.tar.gz?x"), _own_encodings("http://host/a.zip")
+    (('identity', 'gzip', 'x-gzip'), ('identity',))
+    """
+    packed = urlsplit(url).path.lower().endswith((".gz", ".tgz"))
+    return ("identity", "gzip", "x-gzip") if packed else ("identity",)
 
 
 def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:

@@ -21,7 +21,7 @@ from lossnets.benchmarks import (
     benchmark_names,
     load_benchmark,
 )
-from lossnets.errors import ConfigError, LossnetsError
+from lossnets.errors import ConfigError, DataError, LossnetsError
 from lossnets.losses import LossBank, load_loss
 
 PACKAGED = [name for name in benchmark_names() if name.endswith("-sample")]
@@ -168,8 +168,8 @@ def test_a_killed_training_goes_on(
         "import lossnets.benchmarks.engine.checkpoints as c\n"
         "from lossnets.benchmarks import load_benchmark\n"
         "save = c.SafetensorsIO.save_checkpoint\n"
-        "def dies(self, checkpoint, path, *more):\n"
-        "    save(self, checkpoint, path, *more)\n"
+        "def dies(self, checkpoint, path, storage_options=None):\n"
+        "    save(self, checkpoint, path)\n"
         "    if 'last' in str(path): os.kill(os.getpid(), signal.SIGKILL)\n"
         "c.SafetensorsIO.save_checkpoint = dies\n"
         f"load_benchmark({name!r}).evaluate('pixel:mse', profile='smoke', folder={str(tmp_path)!r})\n"
@@ -197,32 +197,29 @@ def _without_times(path: Path) -> list[dict[str, str]]:
 @trained
 def test_the_loss_comes_out_as_it_went_in(name: str) -> None:
     loss = load_loss(NETWORK, reduction="none")
-    before = {key: value.clone() for key, value in loss.named_buffers()}
-    before |= {key: value.clone() for key, value in loss.named_parameters()}
-    modes = [module.training for module in loss.modules()]
+    before = {key: value.clone() for key, value in loss.network.state_dict().items()}
+    modes = [module.training for module in loss.network.modules()]
     signature = loss.signature()
     load_benchmark(name).evaluate(loss, profile="smoke")
     assert loss.reduction == "none"
     assert loss.signature() == signature
-    assert [module.training for module in loss.modules()] == modes
-    now = dict(loss.named_buffers()) | dict(loss.named_parameters())
-    assert set(now) == set(before)
-    for key, value in now.items():
-        assert torch.equal(value, before[key])
-        assert not value.requires_grad
-        assert value.grad is None
+    assert [module.training for module in loss.network.modules()] == modes
+    now = loss.network.state_dict()
+    assert len(now) == len(before) > 0
+    assert all(torch.equal(value, before[key]) for key, value in now.items())
+    assert not any(value.requires_grad or value.grad is not None for value in loss.network.parameters())
 
 
 @trained
 def test_a_loss_that_breaks_takes_no_other_with_it(name: str) -> None:
-    """The deepest point of a network for larger images, and one whose numbers are not finite."""
     broken = load_loss(NETWORK)
     with torch.no_grad():
-        for value in [*broken.parameters(), *broken.buffers()]:
-            if value.is_floating_point():
-                value.fill_(torch.nan)
+        for value in broken.network.parameters():
+            value.fill_(torch.nan)
     found = load_benchmark(name).evaluate_many([broken, "pixel:l1"], profile="smoke")
-    assert isinstance(found[broken.name], LossnetsError)
+    error = found[broken.name]
+    assert isinstance(error, LossnetsError)
+    assert "nan in epoch 1, step 1" in str(error)
     assert isinstance(found["pixel:l1"], Evaluation)
 
 
@@ -239,3 +236,25 @@ def test_run_gives_scores(name: str) -> None:
     if name in TRAINING:
         pytest.skip("examined through evaluate")
     assert load_benchmark(name).run("pixel:mse", profile="smoke")[0].split == OVERALL
+
+
+@pytest.mark.slow
+@trained
+def test_two_processes_train_one_model(name: str, tmp_path: Path) -> None:
+    found = load_benchmark(name).evaluate(NETWORK, profile="smoke", folder=tmp_path, device="cpu*2")
+    assert found.facts["epochs"] >= 1
+    broken = load_loss(NETWORK)
+    with torch.no_grad():
+        for value in broken.network.parameters():
+            value.fill_(torch.nan)
+    with pytest.raises(DataError, match="training on 2 devices failed: the training loss became nan"):
+        load_benchmark(name).evaluate(broken, profile="smoke", device="cpu*2")
+
+
+@pytest.mark.slow
+@trained
+def test_mixed_precision(name: str) -> None:
+    found = load_benchmark(name, precision="bf16-mixed").evaluate(NETWORK, profile="smoke")
+    assert found.facts["precision"] == "bf16-mixed"
+    with pytest.raises(ConfigError, match=r"precision .* bf16-mixed"):
+        load_benchmark(name, precision="half").evaluate(NETWORK, profile="smoke")

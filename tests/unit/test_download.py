@@ -400,6 +400,19 @@ class TestRefused:
         with pytest.raises(WeightsError, match="Content-Encoding gzip"):
             fetch(server, target)
 
+    @pytest.mark.parametrize("name", ["x-gzip", "gzip", "X-GZIP"])
+    def test_a_compressed_file_may_be_called_so(self, name, server, target):
+        def named(handler: Handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Encoding", name)
+            handler.send_header("Content-Length", str(len(CONTENT)))
+            handler.end_headers()
+            handler.body(CONTENT)
+
+        server.script = [named]
+        download(f"{server.url}.tar.gz", target, sha256=SHA)
+        assert alone(target)
+
     @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/file", "weights.pth"])
     def test_other_schemes(self, url, server, target):
         with pytest.raises(WeightsError, match="url must begin with http:// or https://"):

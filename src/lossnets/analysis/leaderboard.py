@@ -100,7 +100,7 @@ def leaderboards(
         records: as `Store.records` returns them.
         split: only boards of this split; None: of every split.
         losses: what every board has to show; a loss without a run on a board is ``missing`` there.
-            By default all losses among the records.
+            By default all that have a run of the board's benchmark, on whatever data.
 
     A score that is named ``SCORE@METHOD`` is a reference: an unranked row on the board of SCORE.
 
@@ -108,12 +108,13 @@ def leaderboards(
         Boards in order of first appearance; the rows best first, then those without a value.
     """
     kept = list(records)
-    expected = list(dict.fromkeys(losses if losses is not None else [r.config.loss for r in kept]))
     settings: dict[_Setting, list[RunRecord]] = defaultdict(list)
     for record in kept:
         settings[_setting(record)].append(record)
     boards: list[Board] = []
     for setting, members in settings.items():
+        family = [r.config.loss for r in kept if r.config.benchmark == setting.benchmark]
+        expected = list(dict.fromkeys(family if losses is None else losses))
         measures = dict.fromkeys(
             _measure(score) for record in members for score in record.scores if "@" not in score.name
         )
@@ -202,16 +203,20 @@ def _why_none(runs: Sequence[RunRecord], scores: Sequence[ScoreRecord]) -> tuple
 
 def _ranked(rows: Iterable[Standing], higher_is_better: bool) -> tuple[Standing, ...]:
     sign = -1.0 if higher_is_better else 1.0
-    order = ("ranked", "reference", "undefined", "running", "failed", "missing")
+    order = ("ranked", "undefined", "running", "failed", "missing")
 
     def place(row: Standing) -> tuple[int, float, str]:
-        return order.index(row.state), sign * row.value if row.value is not None else 0.0, row.loss
+        group = 0 if row.state == "reference" else order.index(row.state)
+        return group, sign * row.value if row.value is not None else 0.0, row.loss
 
     placed: list[Standing] = []
-    for position, row in enumerate(sorted(rows, key=place), start=1):
-        rank: int | None = None
-        if row.value is not None and row.state == "ranked":
-            same = placed and placed[-1].value == row.value
-            rank = placed[-1].rank if same else position
-        placed.append(replace(row, rank=rank))
+    before: list[Standing] = []  # those with a rank
+    for row in sorted(rows, key=place):
+        if row.state == "ranked":
+            same = before and before[-1].value == row.value
+            ranked = replace(row, rank=before[-1].rank if same else len(before) + 1)
+            before.append(ranked)
+            placed.append(ranked)
+        else:
+            placed.append(replace(row, rank=None))
     return tuple(placed)

@@ -207,6 +207,8 @@ def register_benchmark(cls: BenchmarkClass) -> BenchmarkClass:
     for fact in ("name", "data", "scores", "profiles"):
         if not getattr(cls, fact, None):
             raise ConfigError(f"benchmark class {cls.__name__} must state {fact!r} as a class attribute.")
+    if not all(isinstance(kind, ScoreKind) for kind in cls.scores):  # type: ignore[attr-defined]
+        raise ConfigError(f"{cls.__name__}.scores must be ScoreKinds (name, unit, direction, meaning).")
     unknown = set(cls.profiles) - set(PROFILES)  # type: ignore[attr-defined]
     if unknown:
         raise ConfigError(f"{cls.__name__}.profiles may hold {PROFILES}, got {sorted(unknown)}.")

@@ -116,7 +116,8 @@ def lossnets(
     """Deep perceptual loss: which network, at which layer, computed right, at what cost.
 
     Results go to stdout, everything else to stderr. Settings: LOSSNETS_HOME (where weights are
-    kept), LOSSNETS_OFFLINE=1 (never download), LOSSNETS_DEBUG=1 (full tracebacks).
+    kept), LOSSNETS_DATA (folders of data sets), LOSSNETS_OFFLINE=1 (never download),
+    LOSSNETS_DEBUG=1 (full tracebacks).
 
     \b
     Example:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +50,8 @@ class Content:
 
     Attributes:
         part: the part of the data set that they belong to.
-        patterns: glob patterns relative to the data set's folder, the published layout first.
+        patterns: patterns relative to the data set's folder, the published layout first; wildcards are in
+            the file name only.
         count: how many files.
         at_least: more are fine, too (where only a rounded number is published).
         size: bytes of the file, for single files.
@@ -67,25 +71,42 @@ class Content:
 
     def found(self, root: Path) -> tuple[str, list[Path]]:
         """The layout that has most files below ``root``, and its files, sorted; hidden files do not count."""
-        best: tuple[str, list[Path]] = (self.patterns[0], [])
-        for pattern in self.patterns:
-            files = sorted(p for p in root.glob(pattern) if not p.name.startswith("."))
-            if len(files) > len(best[1]):
-                best = (pattern, files)
-            if len(files) == self.count:
-                break
-        return best
+        pattern, names = self._best(root)
+        folder = (root / pattern).parent
+        return pattern, [folder / name for name in sorted(names)]
 
     def problem(self, root: Path) -> str:
         """What is wrong with names, numbers and sizes, in a few words; "" where nothing is."""
-        pattern, files = self.found(root)
-        if len(files) < self.count:
-            return f"{pattern}: {len(files)} of {self.count} files"
-        if len(files) > self.count and not self.at_least:
-            return f"{pattern}: {len(files)} files, {len(files) - self.count} more than there should be"
-        if self.size is not None and files[0].stat().st_size != self.size:
-            return f"{pattern}: {files[0].stat().st_size} bytes, expected {self.size}"
+        pattern, names = self._best(root)
+        if len(names) < self.count:
+            return f"{pattern}: {len(names)} of {self.count} files"
+        if len(names) > self.count and not self.at_least:
+            return f"{pattern}: {len(names)} files, {len(names) - self.count} more than there should be"
+        if self.size is not None:
+            size = ((root / pattern).parent / names[0]).stat().st_size
+            return f"{pattern}: {size} bytes, expected {self.size}" if size != self.size else ""
         return ""
+
+    def _best(self, root: Path) -> tuple[str, list[str]]:
+        best: tuple[str, list[str]] = (self.patterns[0], [])
+        for pattern in self.patterns:
+            names = _matching(root, pattern)
+            if len(names) > len(best[1]):
+                best = (pattern, names)
+            if len(names) == self.count:
+                break
+        return best
+
+
+def _matching(root: Path, pattern: str) -> list[str]:
+    """Names of one folder; a hundred thousand of them are counted in a tenth of a second."""
+    folder, _, last = pattern.rpartition("/")
+    fits = re.compile(fnmatch.translate(last)).match
+    try:
+        with os.scandir(root / folder) as entries:
+            return [entry.name for entry in entries if fits(entry.name) and not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @dataclass(frozen=True)

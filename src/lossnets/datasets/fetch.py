@@ -15,7 +15,7 @@ from lossnets.datasets.places import check_parts, data_home, human_size, locate,
 from lossnets.datasets.unpack import unpack
 from lossnets.download import download
 from lossnets.errors import DataError
-from lossnets.home import free_bytes, locked, make_folder, write_error
+from lossnets.home import free_bytes, locked, write_error
 
 logger = logging.getLogger("lossnets")
 
@@ -61,8 +61,8 @@ def fetch(
     if here is not None:
         return here
     root = data_home() / name if folder is None else Path(folder).expanduser().absolute()
-    make_folder(root)
     try:
+        root.mkdir(parents=True, exist_ok=True)
         with locked(root / ".fetch.lock"):
             _bring(the_card, wanted, root, progress or _no_progress, keep_archives)
     except OSError as error:

@@ -36,12 +36,14 @@ def data_places() -> tuple[Path, ...]:
 
 
 def data_home() -> Path:
-    """Where data sets are fetched to: the first folder of ``$LOSSNETS_DATA``, else ``LOSSNETS_HOME/data``.
+    """Where data sets are fetched to: the first of `data_places` that can be written.
 
     Raises:
-        ConfigError: it is a file.
+        ConfigError: a folder of LOSSNETS_DATA is a file.
     """
-    return data_places()[0]
+    places = data_places()
+    writable = (place for place in places if not place.exists() or os.access(place, os.W_OK))
+    return next(writable, places[0])
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _complete_parts(the_card: DataSetCard, folder: Path) -> int:
 def _content(content: Content, folder: Path) -> Finding:
     pattern, files = content.found(folder)
     what = f"{content.part}: {pattern}"
-    problem = content.problem(folder)
+    problem = content.problem(folder).removeprefix(f"{pattern}: ")
     if not problem:
         empty = [file.name for file in files if file.stat().st_size == 0]
         problem = f"{len(empty)} empty files: {', '.join(empty[:5])}" if empty else ""

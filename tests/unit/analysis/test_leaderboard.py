@@ -52,6 +52,20 @@ def test_equal_values_share_a_rank() -> None:
     assert ranks(only(leaderboards(records))) == [("a", 1), ("b", 2), ("c", 2), ("d", 4)]
 
 
+def test_a_reference_is_shown_without_a_rank() -> None:
+    records = [
+        run("a", score(0.6), score(0.7, name="2afc@coin"), score(0.2, name="other")),
+        run("b", score(0.8), score(0.7, name="2afc@coin")),
+    ]
+    boards = leaderboards(records)
+    assert [board.score for board in boards] == ["2afc", "other"]
+    assert [(row.loss, row.rank, row.state, row.value) for row in boards[0].rows] == [
+        ("b", 1, "ranked", 0.8),
+        ("(coin)", None, "reference", 0.7),
+        ("a", 2, "ranked", 0.6),
+    ]
+
+
 def test_seeds_are_averaged_and_the_interval_covers_all_of_theirs() -> None:
     records = [
         run("a", score(0.6, 0.5, 0.7), seed=0),

@@ -56,6 +56,13 @@ class TestPlaces:
         assert data_places() == (one, two, home() / "data")
         assert data_home() == one
 
+    def test_what_cannot_be_written_is_only_read(self, tmp_path, monkeypatch):
+        one, two = fill(tmp_path / "one", "x"), tmp_path / "two"
+        monkeypatch.setenv("LOSSNETS_DATA", f"{one}{os.pathsep}{two}")
+        monkeypatch.setattr(os, "access", lambda path, mode: path != one)
+        assert data_places()[0] == one
+        assert data_home() == two
+
     def test_a_file_is_refused(self, tmp_path, monkeypatch):
         monkeypatch.setenv("LOSSNETS_DATA", str(fill(tmp_path, "file") / "file"))
         with pytest.raises(ConfigError, match=r"LOSSNETS_DATA must name folders, .*file is a file"):
@@ -119,7 +126,7 @@ class TestMissing:
             find("coco2104")
 
     def test_what_a_user_brings_is_not_looked_for(self):
-        with pytest.raises(DataError, match="'image-folder' has no folder to look for. Give the folder"):
+        with pytest.raises(DataError, match=r"'image-folder' has no folder to look for\. Give the folder"):
             find("image-folder")
 
 

@@ -121,7 +121,7 @@ class TestMaliciousArchives:
     def test_names_that_leave_the_folder(self, name, kind, tmp_path, out):
         make = tar_of if kind == "tar" else zip_of
         archive = make(tmp_path / f"a.{kind}", {"good.txt": b"good", name: b"evil"})
-        with pytest.raises(DataError, match="is refused: its entry .* would leave the folder"):
+        with pytest.raises(DataError, match=r"is refused: its entry .* would leave the folder"):
             unpack(archive, out, limit=LIMIT)
         assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {archive.name, "good.txt"}
 

@@ -31,7 +31,8 @@ def changed(old: str, new: str) -> str:
 def test_a_plan_is_read_as_it_is_written() -> None:
     plan = parse_plan(GOOD)
     assert plan.losses == ("pixel:mse", "pixel:l1")
-    assert (plan.name, plan.seeds, plan.profile, plan.variants) == ("test", (0, 1), "smoke", ("baseline",))
+    entry = plan.entries[0]
+    assert (plan.name, entry.seeds, entry.profile, entry.variants) == ("test", (0, 1), "smoke", ("baseline",))
     assert [str(choice) for choice in plan.benchmarks] == ["similarity-sample()"]
     assert plan.store is None
 
@@ -44,9 +45,78 @@ def test_runs_are_the_product_of_everything() -> None:
     assert str(runs[0]) == "pixel:mse on similarity-sample() (smoke, baseline, seed 0)"
 
 
+OWN = """\
+name: test
+losses: [pixel:mse, pixel:l1]
+benchmarks:
+  - benchmark: similarity-sample
+    losses: pixel:ssim
+    seeds: [5, 6]
+    profile: smoke
+  - benchmark: delineation-sample
+    losses: [pixel:bce, pixel:mse]
+  - benchmark: super-resolution
+    data: sample
+    options: {scale: 8}
+profile: small
+"""
+
+
+def test_a_benchmark_may_have_losses_seeds_and_a_profile_of_its_own() -> None:
+    plan = parse_plan(OWN)
+    assert [(e.losses, e.seeds, e.profile) for e in plan.entries] == [
+        (("pixel:ssim",), (5, 6), "smoke"),
+        (("pixel:bce", "pixel:mse"), (0,), "small"),
+        (("pixel:mse", "pixel:l1"), (0,), "small"),
+    ]
+    assert plan.losses == ("pixel:ssim", "pixel:bce", "pixel:mse", "pixel:l1")
+    assert [run.loss for run in plan.runs()] == [
+        "pixel:ssim", "pixel:ssim", "pixel:bce", "pixel:mse", "pixel:mse", "pixel:l1"
+    ]  # fmt: skip
+    assert [entry.benchmark.trains for entry in plan.entries] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "losses: pixel:ssim",
+            "losses: pixel:sim",
+            r"plan, line 5, benchmarks\[0\].losses\[0\]: pixel loss 'sim'",
+        ),
+        ("[5, 6]", "[5, 5]", r"line 6, benchmarks\[0\].seeds\[1\]: 5 stands twice"),
+        ("[pixel:bce, pixel:mse]", "[pixel:bce, pixel:bce]", r"line 9, .*pixel:bce' again"),
+        ("    profile: smoke\n", "    profile: tiny\n", "must be 'paper', 'small' or 'smoke'; got 'tiny'"),
+        (
+            "profile: small\n",
+            "profile: paper\n",
+            "profile of 'delineation-sample' must be one of small, smoke",
+        ),
+        ("{scale: 8}", "{scales: 8}", "setting of benchmark 'super-resolution-sample'.*scale"),
+    ],
+)
+def test_errors_in_a_benchmarks_own_settings(old: str, new: str, message: str) -> None:
+    assert old in OWN
+    with pytest.raises(ConfigError, match=message):
+        parse_plan(OWN.replace(old, new))
+
+
+def test_places_may_have_names(tmp_path: Path) -> None:
+    text = (
+        "name: a\nlosses: pixel:mse\nbenchmarks:\n  benchmark: super-resolution\n"
+        "  data: {kind: folders, train: photos, test: {set5: five, mine: other}}\n"
+    )
+    choice = parse_plan(text, folder=tmp_path).benchmarks[0]
+    assert choice.options == {
+        "train": str(tmp_path / "photos"),
+        "test": {"set5": str(tmp_path / "five"), "mine": str(tmp_path / "other")},
+    }
+    assert choice.settings == {}
+
+
 def test_one_item_needs_no_list() -> None:
     plan = parse_plan("name: a\nlosses: pixel:mse\nbenchmarks: similarity-sample\nseeds: 3\nprofile: smoke\n")
-    assert (plan.losses, plan.seeds, len(plan.benchmarks)) == (("pixel:mse",), (3,), 1)
+    assert (plan.losses, plan.entries[0].seeds, len(plan.benchmarks)) == (("pixel:mse",), (3,), 1)
 
 
 def test_shorthands_are_expanded() -> None:

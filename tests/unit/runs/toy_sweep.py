@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from lossnets.benchmarks.base import Evaluation, Score, register_benchmark
+from lossnets.benchmarks.base import Evaluation, Score, ScoreKind, Workload, register_benchmark
 from lossnets.errors import DataError, LossnetsError
 from lossnets.runs.evaluate import Group
 from lossnets.runs.records import Outcome
@@ -35,7 +35,7 @@ class Toy:
 
     name: ClassVar[str] = "toy"
     data: ClassVar[str] = "noise"
-    scores: ClassVar[tuple[str, ...]] = ("closeness",)
+    scores: ClassVar[tuple[ScoreKind, ...]] = (ScoreKind("closeness", "distance", True, "Nothing."),)
     profiles: ClassVar[tuple[str, ...]] = ("small", "smoke")
     variants: ClassVar[tuple[str, ...]] = ("baseline", "lin")
 
@@ -57,6 +57,9 @@ class Toy:
     def prepare(self) -> None:
         if self.missing:
             raise DataError("the toy's data are missing; get them from nowhere")
+
+    def workload(self, profile: str) -> Workload:
+        return Workload(0, 0, 16, pairs=ITEMS)
 
     def data_fingerprint(self) -> str:
         return "0" * 64

@@ -1,7 +1,7 @@
 """Autoencoding: how much of an image is left in 64 numbers, when a loss decides what counts."""
 
-from lossnets.benchmarks.autoencoding.benchmark import (
-    Autoencoding,
+from lossnets.benchmarks.autoencoding.benchmark import Autoencoding
+from lossnets.benchmarks.autoencoding.kinds import (
     AutoencodingFolders,
     AutoencodingSample,
     AutoencodingSTL10,

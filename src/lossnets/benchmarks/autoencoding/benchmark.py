@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import abc
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
+
+import torch
 
 from lossnets.benchmarks.autoencoding.data import Corpus, parts
 from lossnets.benchmarks.autoencoding.evaluation import SCORES, evaluate
 from lossnets.benchmarks.autoencoding.network import check_width, image_autoencoder
 from lossnets.benchmarks.autoencoding.profiles import SIZES, VALIDATION_SHARE, Size
-from lossnets.benchmarks.autoencoding.readers import (
-    TEST_SHARE,
-    read_digits,
-    read_folder,
-    read_stl10,
-    read_svhn,
-)
 from lossnets.benchmarks.autoencoding.schemes import scheme_named
 from lossnets.benchmarks.autoencoding.task import AutoencodingTask, check_gamma
 from lossnets.benchmarks.base import (
@@ -25,11 +22,12 @@ from lossnets.benchmarks.base import (
     ScoreKind,
     Workload,
     check_profile,
-    register_benchmark,
 )
-from lossnets.benchmarks.engine import Recipe, Task, TrainingBenchmark
-from lossnets.errors import ConfigError
+from lossnets.benchmarks.engine import Recipe, Task, TrainingBenchmark, generator, seeded_model
+from lossnets.errors import ConfigError, LossnetsError
 from lossnets.losses import ImageLoss
+
+_TIMED_IMAGES = 32
 
 
 class Autoencoding(TrainingBenchmark):
@@ -47,6 +45,8 @@ class Autoencoding(TrainingBenchmark):
 
     scores: ClassVar[tuple[ScoreKind, ...]] = SCORES
     sheet_columns: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = (("input",), ())
+    published: ClassVar[tuple[int, int]] = (0, 64)
+    """Training images of the autoencoder, and their side after padding; 0: any number."""
 
     def __init__(self, gamma: float = 0.0, scheme: str = "I-I", z: int = 64, precision: str = "32") -> None:
         self._gamma, self._scheme, self._z = check_gamma(gamma), scheme_named(scheme), check_width(z)
@@ -78,25 +78,58 @@ class Autoencoding(TrainingBenchmark):
         return self.corpus.fingerprint
 
     def workload(self, profile: str) -> Workload:
-        """Steps of the autoencoder, predictors not counted."""
+        """Steps of the autoencoder; predictors, which take seconds, are not counted.
+
+        Where the data are not there, of the published numbers of images, or of the profile's.
+        """
         check_profile(self.name, profile, self.profiles)
-        size, corpus = SIZES[profile], self.corpus
-        drawn = min(len(corpus.train), size.labelled_images or len(corpus.train))
-        images = drawn if corpus.validation else drawn - round(VALIDATION_SHARE * drawn)
-        if corpus.unlabelled is not None:
-            count = len(corpus.unlabelled)
-            drawn = min(count, size.autoencoder_images or count)
-            images = drawn - round(VALIDATION_SHARE * drawn)
+        size = SIZES[profile]
+        images, side = self._training(size)
         recipe = self._recipe(size)
-        batch = min(recipe.batch_size, images)
-        model = image_autoencoder(corpus.train.images.size, self._z, self._gamma > 0)
+        model = image_autoencoder((side, side), self._z, self._gamma > 0)
         content = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
         return Workload(
-            batch,
-            recipe.epochs * recipe.steps_per_epoch(images),
-            max(corpus.train.images.size),
+            step_images=min(recipe.batch_size, max(images, 1)),
+            steps=recipe.epochs * recipe.steps_per_epoch(images),
+            side=side,
             model_bytes=content,
         )
+
+    def _training(self, size: Size) -> tuple[int, int]:
+        """Images that the autoencoder learns from, without those for validation, and their side."""
+        whole, side = self.published
+        if self._corpus is None and not whole:
+            with contextlib.suppress(LossnetsError):
+                self._corpus = self.read().check()
+        limit = size.autoencoder_images
+        if self._corpus is not None:
+            side = max(self._corpus.train.images.size)
+            whole = len(self._corpus.unlabelled or self._corpus.train)
+            if self._corpus.unlabelled is None:
+                limit = size.labelled_images
+                if self._corpus.validation is not None:
+                    return min(whole, limit or whole), side
+        drawn = min(whole, limit or whole) or (limit or 0)
+        return drawn - round(VALIDATION_SHARE * drawn), side
+
+    def bare_step(self, profile: str, device: str) -> Callable[[], int]:
+        """A step of the image autoencoder with squared differences of pixels; returns its images."""
+        size = SIZES[profile]
+        side = self._training(size)[1]
+        count = min(size.batch_size, _TIMED_IMAGES)
+        model = seeded_model(lambda: image_autoencoder((side, side), self._z, self._gamma > 0), 0)
+        model.to(device).train()
+        optimiser = torch.optim.Adam(model.parameters())
+        images = torch.rand(count, 3, side, side, generator=generator(0, "bare step")).to(device)
+
+        def step() -> int:
+            optimiser.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(images).output, images)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            return count
+
+        return step
 
     def _recipe(self, size: Size) -> Recipe:
         return Recipe(
@@ -140,95 +173,3 @@ class Autoencoding(TrainingBenchmark):
             raise ConfigError(f"task must be one that this benchmark made; got {type(task).__name__}.")
         classes = self.corpus.classes
         return evaluate(task, classes, SIZES[profile], seed=seed, device=device, folder=folder)
-
-
-@register_benchmark
-class AutoencodingSample(Autoencoding):
-    """Autoencoding of the packaged digits, 64×64: autoencoder and predictors learn from the same images."""
-
-    name = "autoencoding-sample"
-    data = "sample-digits"
-    profiles = ("small", "smoke")
-
-    def read(self) -> Corpus:
-        """See `read_digits`."""
-        return read_digits()
-
-
-@register_benchmark
-class AutoencodingFolders(Autoencoding):
-    """Autoencoding of a folder of labelled images of one size.
-
-    Args:
-        root: folder with ``labels.csv``, or with a sub-folder for each class.
-        csv: another table of file names, classes and, perhaps, splits.
-        autoencoder: folder of images without classes that the autoencoder learns from; None: the
-            training images.
-        test_share: of images that become the test set where the data have no splits.
-        **settings: see `Autoencoding`.
-    """
-
-    name = "autoencoding-folders"
-    data = "labelled-folder"
-
-    def __init__(
-        self,
-        root: Path,
-        csv: Path | None = None,
-        autoencoder: Path | None = None,
-        *,
-        test_share: float = TEST_SHARE,
-        gamma: float = 0.0,
-        scheme: str = "I-I",
-        z: int = 64,
-        precision: str = "32",
-    ) -> None:
-        super().__init__(gamma, scheme, z, precision)
-        self._root, self._test_share = Path(root).expanduser(), test_share
-        self._csv = None if csv is None else Path(csv).expanduser()
-        self._autoencoder = None if autoencoder is None else Path(autoencoder).expanduser()
-
-    def read(self) -> Corpus:
-        """See `read_folder`."""
-        return read_folder(self._root, self._csv, self._autoencoder, self._test_share)
-
-
-class _Torchvision(Autoencoding):
-    """A data set of torchvision, in a folder or found through the catalogue."""
-
-    reader: ClassVar[Any]
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        *,
-        gamma: float = 0.0,
-        scheme: str = "I-I",
-        z: int = 64,
-        precision: str = "32",
-    ) -> None:
-        super().__init__(gamma, scheme, z, precision)
-        self._root = None if root is None else Path(root).expanduser()
-
-    def read(self) -> Corpus:
-        """Read all three splits."""
-        corpus: Corpus = type(self).reader(self._root)
-        return corpus
-
-
-@register_benchmark
-class AutoencodingSTL10(_Torchvision):
-    """Autoencoding of STL-10, 96×96: autoencoder unlabeled, predictors train, test test."""
-
-    name = "autoencoding-stl10"
-    data = "stl10"
-    reader = staticmethod(read_stl10)
-
-
-@register_benchmark
-class AutoencodingSVHN(_Torchvision):
-    """Autoencoding of SVHN, 32×32 padded to 64×64: autoencoder extra, predictors train, test test."""
-
-    name = "autoencoding-svhn"
-    data = "svhn"
-    reader = staticmethod(read_svhn)

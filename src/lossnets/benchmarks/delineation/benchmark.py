@@ -24,7 +24,7 @@ from lossnets.benchmarks.delineation.task import DelineationTask, crop_side
 from lossnets.benchmarks.engine import Task, TrainingBenchmark
 from lossnets.benchmarks.engine.task import PRECISIONS
 from lossnets.benchmarks.pictures import MAX_ROWS, OUTPUT, save_picture
-from lossnets.errors import ConfigError, DataError, unknown_name
+from lossnets.errors import ConfigError, DataError
 from lossnets.losses import ImageLoss
 
 COLOURS = {"found": (0.0, 0.8, 0.0), "wrong": (0.9, 0.0, 0.0), "missed": (0.1, 0.3, 1.0)}
@@ -53,7 +53,7 @@ class Delineation(TrainingBenchmark):
         if isinstance(refinements, bool) or not isinstance(refinements, int) or refinements < 1:
             raise ConfigError(f"refinements must be a whole number, 1 or more; got {refinements!r}.")
         if precision not in PRECISIONS:
-            raise unknown_name("precision", str(precision), PRECISIONS)
+            raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}.")
         self._mu, self._refinements, self._precision = float(mu), refinements, precision
         self._scenes: dict[str, Scenes] = {}
 
@@ -84,17 +84,22 @@ class Delineation(TrainingBenchmark):
     def workload(self, profile: str) -> Workload:
         """Resources of one run."""
         check_profile(self.name, profile, self.profiles)
-        size, scenes = SIZES[profile], self.scenes(profile)
-        images = len(scenes.of(TRAIN, size.train))
+        size, (images, side) = SIZES[profile], self.training_images(profile)
+        images = images if size.train is None else min(images, size.train)
         model = Delineator(self._refinements, size.widths)
         tensors = [*model.parameters(), *model.buffers()]
         return Workload(
             step_images=size.batch_size,
             steps=size.epochs * -(-images // size.batch_size),
-            side=crop_side(size, scenes),
+            side=crop_side(size, side),
             comparisons=self._refinements,
             model_bytes=sum(t.numel() * t.element_size() for t in tensors),
         )
+
+    def training_images(self, profile: str) -> tuple[int, int]:
+        """How many training images there are, and the shortest side of any."""
+        scenes = self.scenes(profile)
+        return len(scenes.of(TRAIN)), scenes.side
 
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> DelineationTask:
         """See `TrainingBenchmark.task`."""

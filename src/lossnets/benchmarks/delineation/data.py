@@ -53,7 +53,7 @@ class Scenes:
         for split in SPLITS:
             if split not in self.splits:
                 raise DataError(
-                    f"split {split!r} is empty; train, val and test need a scene each, got {len(self)} in all."
+                    f"split {split!r} is empty; train, val and test need a scene each; got {len(self)}."
                 )
 
     def __len__(self) -> int:

@@ -37,7 +37,7 @@ class Size:
 
 SIZES = {
     "paper": Size(100, 8, 224, WIDTHS, None, None, None, None, 2000),
-    "small": Size(40, 8, 128, (16, 32, 64, 128), 96, 16, 32, 256, 1000),
+    "small": Size(60, 4, 96, (8, 16, 32, 64), 96, 16, 32, 256, 1000),
     "smoke": Size(6, 4, 64, (8, 8, 16, 16), 8, 4, 4, 64, 200),
 }
 """`paper`: Mosinska et al. 2018 as the study ran it; `small`: a minute or so of one CPU core on tiles of

@@ -55,7 +55,7 @@ class DelineationTask(Task):
         self.validation = scenes.of(VALIDATION, size.validation)
         self.train_size, self.validation_size = len(self.train), len(self.validation)
         self.validation_batch_size = 1  # whole images may differ in size
-        self.crop = crop_side(size, scenes)
+        self.crop = crop_side(size, scenes.side)
 
     def start(self, device: torch.device) -> None:
         """Put the loss on the device; nothing is cached, as every crop is new."""
@@ -88,15 +88,19 @@ class DelineationTask(Task):
         return {MONITOR: torch.stack(values).mean()}
 
 
-def crop_side(size: Size, scenes: Scenes) -> int:
+def crop_side(size: Size, shortest: int) -> int:
     """The profile's training crop, or the largest multiple of 16 that every training image has.
+
+    Args:
+        size: of the profile.
+        shortest: side of any training image, in pixels.
 
     Raises:
         DataError: a training image has a side below 32 pixels.
     """
-    side = min(size.crop, scenes.side // STRIDE * STRIDE)
+    side = min(size.crop, shortest // STRIDE * STRIDE)
     if side < MIN_CROP:
         raise DataError(
-            f"training images must have sides of at least {MIN_CROP} pixels; the smallest has {scenes.side}."
+            f"training images must have sides of at least {MIN_CROP} pixels; the smallest has {shortest}."
         )
     return side

@@ -210,7 +210,8 @@ def _mean_loss(loss: str | LossSpec | ImageLoss) -> ImageLoss:
 @contextlib.contextmanager
 def _unchanged(loss: ImageLoss) -> Iterator[None]:
     """Give the loss back as it came: on its device, in its mode."""
-    tensors = [*loss.parameters(), *loss.buffers()]
+    network = getattr(loss, "network", loss)  # which no loss registers as a module of its own
+    tensors = [*network.parameters(), *network.buffers()]
     device = tensors[0].device if tensors else torch.device("cpu")
     try:
         yield

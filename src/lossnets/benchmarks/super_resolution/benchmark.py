@@ -41,6 +41,7 @@ from lossnets.benchmarks.super_resolution.examine import (
 from lossnets.benchmarks.super_resolution.network import SuperResolver
 from lossnets.benchmarks.super_resolution.profiles import SIZES, Size
 from lossnets.benchmarks.super_resolution.quality import REFERENCE, SCORES
+from lossnets.benchmarks.super_resolution.rows import score_rows
 from lossnets.benchmarks.super_resolution.scaling import SCALES, SHRINKING
 from lossnets.benchmarks.super_resolution.task import SuperResolutionTask, recipe
 from lossnets.errors import unknown_name

@@ -98,7 +98,7 @@ def choose_training(
         return _checked(Training(chosen, kept, small + small_too), train, side)
     chosen, small = _large(train.drawn(), images + held_out, side)
     count = min(held_out, max(1, len(chosen) // 10))
-    return _checked(Training(chosen[count:], chosen[:count], small), train, side)
+    return _checked(Training(chosen[count : count + images], chosen[:count], small), train, side)
 
 
 def _checked(training: Training, source: ImageSet, side: int) -> Training:

@@ -39,7 +39,7 @@ def test_images_that_fit_are_left_alone() -> None:
 
 def test_images_too_small_to_reflect_are_refused() -> None:
     assert pad_to_size(torch.rand(1, 3, 22, 22), (64, 64)).shape == (1, 3, 64, 64)
-    with pytest.raises(DataError, match="21×64 pixels are too small .* at least 22"):
+    with pytest.raises(DataError, match=r"21×64 pixels are too small .* at least 22"):
         pad_to_size(torch.rand(1, 3, 21, 64), (64, 64))
 
 
@@ -185,7 +185,7 @@ def test_folder_errors_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="test_share must lie between 0 and 1; got 1"):
         read_folder(root, test_share=1)
     (root / "labels.csv").write_text("file,class,split\na/0.png,a,test\nb/1.png,b,test\n")
-    with pytest.raises(DataError, match="'train', 'test' and perhaps 'val'.*got: test"):
+    with pytest.raises(DataError, match=r"'train', 'test' and perhaps 'val'.*got: test"):
         read_folder(root)
     with pytest.raises(DataError, match="does not exist"):
         read_folder(tmp_path / "nowhere")
@@ -222,7 +222,7 @@ def test_stl10_is_read_from_its_binary_format(tmp_path: Path, monkeypatch: pytes
         assert found.train.labels.tolist() == list(range(10))
         assert found.classes == tuple("abcdefghij")
     (folder / "test_X.bin").write_bytes(b"cut")
-    with pytest.raises(DataError, match="STL10 could not be read .*lossnets data info stl10"):
+    with pytest.raises(DataError, match=r"STL10 could not be read .*lossnets data info stl10"):
         read_stl10(tmp_path)
 
 

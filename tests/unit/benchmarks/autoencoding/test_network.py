@@ -45,7 +45,7 @@ def test_other_sides_are_refused_with_the_next_one_that_fits(side: int) -> None:
 
 
 def test_the_width_of_the_embedding_is_checked() -> None:
-    with pytest.raises(ConfigError, match="z, the width of the embedding, .* got 0"):
+    with pytest.raises(ConfigError, match=r"z, the width of the embedding, .* got 0"):
         image_autoencoder((64, 64), z=0)
 
 

@@ -1,0 +1,316 @@
+"""Folders of images, plain, labelled and with masks; what is wrong with one is said."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lossnets.datasets import (
+    Labelled,
+    Masked,
+    class_names,
+    fingerprint,
+    image_folder,
+    labelled_folder,
+    masked_folder,
+    read_mask,
+)
+from lossnets.errors import ConfigError, DataError, ImageError
+
+
+def image(path: Path, values: np.ndarray | None = None, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((4, 5), np.uint8) if values is None else values).save(path, **options)
+    return path
+
+
+def images(root: Path, *names: str) -> Path:
+    for name in names:
+        image(root / name)
+    return root
+
+
+def table(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def names(paths: tuple[Path, ...], root: Path) -> list[str]:
+    return [p.relative_to(root).as_posix() for p in paths]
+
+
+class TestImageFolder:
+    def test_sorted_and_without_other_files(self, tmp_path):
+        images(tmp_path, "b.png", "a.JPG", "c.bmp", ".hidden.png", "sub/z.png")
+        table(tmp_path / "readme.txt", "x")
+        assert names(image_folder(tmp_path), tmp_path) == ["a.JPG", "b.png", "c.bmp"]
+        assert names(image_folder(str(tmp_path), limit=2), tmp_path) == ["a.JPG", "b.png"]
+
+    def test_sub_folders_where_it_has_no_images_itself(self, tmp_path):
+        images(tmp_path, "val/b.png", "train/a.png")
+        assert names(image_folder(tmp_path), tmp_path) == ["train/a.png", "val/b.png"]
+
+    def test_a_text_file_of_names(self, tmp_path):
+        images(
+            tmp_path, "val/images/3096.jpg", "val/images/8023.jpg", "train/images/8143.jpg", "train/x/1.jpg"
+        )
+        listed = table(tmp_path / "list.txt", "\ufeff# chosen\n8143\n\nval/images/3096.jpg\n8023.jpg\n")
+        found = image_folder(tmp_path, names=listed)
+        assert [p.stem for p in found] == ["8143", "3096", "8023"]
+        assert image_folder(tmp_path, names=["8143", "3096.png"], limit=1) == found[:1]
+
+    def test_names_that_are_not_there(self, tmp_path):
+        images(tmp_path, "a.png")
+        with pytest.raises(DataError, match=r"names: 2 of 3 images are not below .*\(b, c\)"):
+            image_folder(tmp_path, names=["a", "b", "c"])
+
+    def test_a_name_that_means_two(self, tmp_path):
+        images(tmp_path, "train/a.png", "val/a.png")
+        with pytest.raises(DataError, match=r"'a' could be 2 files .*\(train/a.png, val/a.png\)"):
+            image_folder(tmp_path, names=["a"])
+        assert len(image_folder(tmp_path, names=["val/a.png"])) == 1
+
+    @pytest.mark.parametrize("limit", [0, -1, True, 1.5])
+    def test_limit(self, limit, tmp_path):
+        with pytest.raises(ConfigError, match="limit must be a whole number above 0"):
+            image_folder(images(tmp_path, "a.png"), limit=limit)
+
+    def test_what_is_missing(self, tmp_path):
+        with pytest.raises(DataError, match=r"'.*nowhere' does not exist"):
+            image_folder(tmp_path / "nowhere")
+        with pytest.raises(DataError, match=r"hold no image; known endings: .bmp"):
+            image_folder(tmp_path)
+        with pytest.raises(DataError, match=r"text file .*list.txt' cannot be read"):
+            image_folder(tmp_path, names=tmp_path / "list.txt")
+        with pytest.raises(ConfigError, match="names must hold at least one image name"):
+            image_folder(tmp_path, names=[])
+
+    def test_masks_are_not_taken_for_images(self, tmp_path):
+        images(tmp_path, "images/a.png", "masks/a.png")
+        with pytest.raises(DataError, match="holds masks beside images"):
+            image_folder(tmp_path)
+
+
+class TestLabelledFolder:
+    def test_a_folder_for_each_class(self, tmp_path):
+        images(tmp_path, "dog/b.png", "dog/a.png", "cat/c.png", ".cache/x.png", "__MACOSX/x.png")
+        items = labelled_folder(tmp_path)
+        assert items == (
+            Labelled(tmp_path / "cat/c.png", "cat", None),
+            Labelled(tmp_path / "dog/a.png", "dog", None),
+            Labelled(tmp_path / "dog/b.png", "dog", None),
+        )
+        assert class_names(items) == ("cat", "dog")
+
+    def test_splits_above_the_classes(self, tmp_path):
+        images(tmp_path, "train/dog/a.png", "valid/dog/b.png", "test/cat/c.png")
+        found = [(item.path.name, item.label, item.split) for item in labelled_folder(tmp_path)]
+        assert found == [("c.png", "cat", "test"), ("a.png", "dog", "train"), ("b.png", "dog", "val")]
+
+    def test_a_table_in_the_folder(self, tmp_path):
+        images(tmp_path, "images/a.png", "images/b.png", "images/not_listed.png")
+        table(tmp_path / "labels.csv", "file,split,class,label\nb.png,Train,dog,1\na,validation,cat,0\n")
+        found = [(item.path.name, item.label, item.split) for item in labelled_folder(tmp_path)]
+        assert found == [("b.png", "dog", "train"), ("a.png", "cat", "val")]
+        assert [item.label for item in labelled_folder(tmp_path, label="label")] == ["1", "0"]
+
+    def test_a_table_elsewhere_with_other_names(self, tmp_path):
+        images(tmp_path / "data", "a.png")
+        csv = table(tmp_path / "t.csv", "picture,animal,fold\na.png,dog,7\n")
+        (item,) = labelled_folder(tmp_path / "data", csv=csv, file="picture", label="animal", split="fold")
+        assert item == Labelled(tmp_path / "data" / "a.png", "dog", "7")
+        with pytest.raises(
+            DataError, match=r"has no column file, .*; it has: picture, animal, fold. Say .*file="
+        ):
+            labelled_folder(tmp_path / "data", csv=csv)
+        with pytest.raises(
+            DataError, match=r"label='kind' is not a column of t.csv, which has: picture, animal"
+        ):
+            labelled_folder(tmp_path / "data", csv=csv, file="picture", label="kind")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("file,label\n", "has no rows"),
+            ("file,label\na.png\n", "line 2: the row has more or fewer values"),
+            ("file,label\na.png,\n", "row 1: 'file' and 'label' must not be empty"),
+            ("file,label\nb.png,dog\n", r"labels.csv: 1 of 1 images are not below .*\(b.png\)"),
+        ],
+    )
+    def test_tables_that_are_wrong(self, text, message, tmp_path):
+        images(tmp_path, "a.png")
+        table(tmp_path / "labels.csv", text)
+        with pytest.raises(DataError, match=message):
+            labelled_folder(tmp_path)
+
+    def test_what_is_missing(self, tmp_path):
+        with pytest.raises(DataError, match=r"no labelled image in .*: expected a table labels.csv"):
+            labelled_folder(tmp_path)
+        with pytest.raises(DataError, match=r"has no labels.csv; name the table: csv="):
+            labelled_folder(tmp_path, label="kind")
+        with pytest.raises(DataError, match=r"table .*t.csv' does not exist"):
+            labelled_folder(tmp_path, csv=tmp_path / "t.csv")
+
+
+class TestMaskedFolder:
+    def test_usual_names(self, tmp_path):
+        images(tmp_path, "Images/b.jpg", "Images/a.jpg", "Masks/a.png", "Masks/b.png")
+        assert masked_folder(tmp_path) == (
+            Masked(tmp_path / "Images/a.jpg", tmp_path / "Masks/a.png", None),
+            Masked(tmp_path / "Images/b.jpg", tmp_path / "Masks/b.png", None),
+        )
+
+    def test_two_folders(self, tmp_path):
+        images(tmp_path, "photographs/a.jpg", "drawn/a.png")
+        (item,) = masked_folder(tmp_path / "photographs", tmp_path / "drawn")
+        assert item.mask == tmp_path / "drawn" / "a.png"
+
+    def test_splits(self, tmp_path):
+        for split in ("train", "valid", "test"):
+            images(tmp_path, f"{split}/sat/{split}_15.tiff", f"{split}/map/{split}_15.tif")
+        found = [(item.image.suffix, item.mask.suffix, item.split) for item in masked_folder(tmp_path)]
+        assert found == [(".tiff", ".tif", split) for split in ("train", "val", "test")]
+
+    def test_a_table_with_splits(self, tmp_path):
+        images(tmp_path, *(f"{kind}/tile_{k}.png" for kind in ("images", "masks") for k in range(3)))
+        text = "tile,x,suggested_split\ntile_2,0,train\ntile_0,5,test\n"
+        table(tmp_path / "tiles.csv", text)
+        found = [(item.image.stem, item.mask.stem, item.split) for item in masked_folder(tmp_path)]
+        assert found == [("tile_2", "tile_2", "train"), ("tile_0", "tile_0", "test")]
+        other = table(tmp_path / "other.csv", "tile\ntile_1.png\n")
+        (item,) = masked_folder(tmp_path / "images", tmp_path / "masks", csv=other)
+        assert (item.mask.stem, item.split) == ("tile_1", None)
+
+    def test_what_is_wrong(self, tmp_path):
+        with pytest.raises(DataError, match="does not exist"):
+            masked_folder(tmp_path / "nowhere")
+        with pytest.raises(
+            DataError, match=r"no two sub-folders of images and masks .*images/masks, sat/map"
+        ):
+            masked_folder(tmp_path)
+        images(tmp_path, "images/a.png", "images/b.png", "masks/a.png")
+        with pytest.raises(DataError, match=r"do not go together: .* 1 only in .*images': b"):
+            masked_folder(tmp_path)
+        table(tmp_path / "tiles.csv", "file\na\nb\n")
+        with pytest.raises(DataError, match=r"masks of tiles.csv: 1 of 2 images are not below"):
+            masked_folder(tmp_path)
+
+    def test_a_table_does_not_go_with_splits_in_folders(self, tmp_path):
+        images(tmp_path, *(f"{split}/{kind}/a.png" for split in ("train", "test") for kind in ("sat", "map")))
+        csv = table(tmp_path / "tiles.csv", "file\na\n")
+        with pytest.raises(DataError, match="they lie in the splits train, test"):
+            masked_folder(tmp_path, csv=csv)
+
+
+TRUTH = np.random.default_rng(3).random((12, 16)) < 0.3
+
+
+class TestReadMask:
+    @pytest.mark.parametrize(
+        "values",
+        [
+            TRUTH.astype(np.uint8) * 255,
+            TRUTH.astype(np.uint8),
+            TRUTH.astype(np.uint16) * 65535,
+            TRUTH.astype(np.uint16),
+            TRUTH,
+            np.repeat(TRUTH[..., None].astype(np.uint8) * 255, 3, axis=2),
+            TRUTH[..., None] * np.array([255, 0, 0], np.uint8),
+        ],
+        ids=["0/255", "0/1", "16 bit", "16 bit 0/1", "1 bit", "RGB", "red on black"],
+    )
+    def test_encodings(self, values, tmp_path):
+        got = read_mask(image(tmp_path / "m.png", values))
+        assert got.dtype == torch.float32
+        assert torch.equal(got, torch.from_numpy(TRUTH)[None].float())
+
+    def test_jpeg_moves_values_a_little(self, tmp_path):
+        blocks = np.kron(TRUTH, np.ones((6, 6))).astype(bool)
+        path = image(tmp_path / "m.jpg", blocks.astype(np.uint8) * 255, quality=98)
+        assert len(np.unique(np.asarray(Image.open(path)))) > 2
+        assert torch.equal(read_mask(path)[0].bool(), torch.from_numpy(blocks))
+
+    @pytest.mark.parametrize(("value", "mean"), [(0, 0.0), (1, 1.0), (255, 1.0)])
+    def test_one_level(self, value, mean, tmp_path):
+        path = image(tmp_path / "m.png", np.full((4, 4), value, np.uint8))
+        assert float(read_mask(path).mean()) == mean
+
+    @pytest.mark.parametrize("levels", [[0, 1, 2], [0, 128, 255], [0, 100], [3, 7]])
+    def test_others_are_refused(self, levels, tmp_path):
+        path = image(tmp_path / "m.png", np.array([levels], np.uint8))
+        with pytest.raises(DataError, match=r"must have two levels .*levels of grey .* or pass threshold="):
+            read_mask(path)
+
+    def test_a_photograph_is_refused(self, tmp_path):
+        path = image(tmp_path / "m.png", np.random.default_rng(0).integers(0, 255, (4, 4, 3), np.uint8))
+        with pytest.raises(DataError, match="several colours"):
+            read_mask(path)
+
+    def test_a_threshold(self, tmp_path):
+        path = image(tmp_path / "m.png", np.array([[0, 51, 102, 204]], np.uint8))
+        assert read_mask(path, threshold=0.4).flatten().tolist() == [0, 0, 1, 1]
+        assert read_mask(path, threshold=0.41).flatten().tolist() == [0, 0, 0, 1]
+        with pytest.raises(ConfigError, match="threshold must be above 0 and at most 1"):
+            read_mask(path, threshold=0)
+
+    def test_no_image(self, tmp_path):
+        with pytest.raises(ImageError, match="is not an image"):
+            read_mask(table(tmp_path / "m.png", "text"))
+
+
+class TestFingerprint:
+    def test_names_and_sizes(self, tmp_path):
+        for name, size in (("b", 3), ("sub/a", 5)):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(bytes(size))
+        paths = [tmp_path / "sub/a", tmp_path / "b"]
+        by_hand = hashlib.sha256(b"b\x003\nsub/a\x005\n").hexdigest()
+        assert fingerprint(paths, tmp_path) == fingerprint(paths[::-1], tmp_path) == by_hand
+        (tmp_path / "b").write_bytes(bytes(4))
+        assert fingerprint(paths, tmp_path) != by_hand
+
+    def test_errors(self, tmp_path):
+        with pytest.raises(DataError, match="went missing"):
+            fingerprint([tmp_path / "nothing"], tmp_path)
+        with pytest.raises(DataError, match="is not below root"):
+            fingerprint([tmp_path], tmp_path / "deeper")
+
+
+@pytest.mark.shared
+class TestRealFolders:
+    def test_bsd100(self, shared_data):
+        root = shared_data / "bsds500"
+        listed = image_folder(root, names=root / "bsd100.txt")
+        assert sorted(listed) == sorted(image_folder(root / "val" / "images"))
+        assert len(listed) == 100
+
+    def test_labels(self, shared_data):
+        small = shared_data / "small_images"
+        items = labelled_folder(small / "cifar10_jpg_subset")
+        assert Counter(item.split for item in items) == {"train": 1500, "test": 500}
+        assert all(item.path.parent.name == item.label for item in items)
+        assert len(class_names(items)) == 10
+        assert len(class_names(labelled_folder(small / "stl10_subset"))) == 26
+
+    def test_masks(self, shared_data):
+        tiles = masked_folder(shared_data / "delineation" / "massachusetts_roads")
+        assert Counter(item.split for item in tiles) == {"train": 75, "test": 17}
+        cracks = masked_folder(shared_data / "delineation" / "crackforest")
+        assert Counter(item.split for item in cracks) == {None: 118}
+        for item in (*tiles[:3], *cracks[:3]):
+            mask = read_mask(item.mask)
+            assert mask.unique().tolist() == [0, 1]
+            assert 0 < mask.mean() < 0.3
+
+    def test_shares_of_annotators_need_a_threshold(self, shared_data):
+        items = masked_folder(shared_data / "bsds500")
+        assert Counter(item.split for item in items) == {"train": 200, "val": 100, "test": 200}
+        with pytest.raises(DataError, match="pass threshold="):
+            read_mask(items[0].mask)
+        assert 0 < read_mask(items[0].mask, threshold=0.5).mean() < 0.1
