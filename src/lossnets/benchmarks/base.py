@@ -239,6 +239,8 @@ def benchmark_class(name: str) -> type:
 
 def meaning(benchmark: str, score: str) -> str:
     """One sentence on what a score says; empty where the benchmark is not known or states none."""
+    if benchmark not in _REGISTRY:
+        _discover()
     kinds: Sequence[ScoreKind] = getattr(_REGISTRY.get(benchmark), "scores", ())
     return next((kind.meaning for kind in kinds if kind.name == score), "")
 

@@ -13,7 +13,6 @@ from lossnets.benchmarks.pictures import sheet
 from lossnets.cli.console import note
 from lossnets.errors import DataError, unknown_name
 from lossnets.runs.folders import run_folder, runs_folder
-from lossnets.runs.identity import canonical_json
 from lossnets.runs.plan import DEFAULT_STORE
 from lossnets.runs.records import RunRecord
 from lossnets.runs.store import Store

@@ -106,6 +106,9 @@ class BenchmarkChoice:
         if hasattr(benchmark, "load"):  # a data set of the user's has a name of its own
             name = benchmark.load(profile, seed).name
         fingerprint = benchmark.data_fingerprint()
+        if hasattr(benchmark, "protocol"):
+            both = f"{fingerprint} {canonical_json(benchmark.protocol(profile))}"
+            fingerprint = hashlib.sha256(both.encode()).hexdigest()
         if variant != "baseline" and hasattr(benchmark, "training_set"):
             both = f"{fingerprint} {benchmark.training_set(profile, seed).fingerprint()}"
             fingerprint = hashlib.sha256(both.encode()).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from torch import Tensor, nn
 
 from lossnets.benchmarks.autoencoding.data import Corpus, parts
 from lossnets.benchmarks.autoencoding.evaluation import SCORES, evaluate
@@ -43,6 +44,7 @@ class Autoencoding(TrainingBenchmark):
         ConfigError: an option has a value that is not allowed.
     """
 
+    sizes = SIZES
     scores: ClassVar[tuple[ScoreKind, ...]] = SCORES
     sheet_columns: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = (("input",), ())
     published: ClassVar[tuple[int, int]] = (0, 64)
@@ -139,17 +141,29 @@ class Autoencoding(TrainingBenchmark):
             precision=self._precision,
         )
 
+    def example(self, profile: str) -> tuple[nn.Module, Tensor]:
+        """See `TrainingBenchmark.example`."""
+        side = self.workload(profile).side
+        images = torch.rand(SIZES[profile].batch_size, 3, side, side)
+        return image_autoencoder((side, side), self._z, self._gamma > 0), images
+
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> AutoencodingTask:
         """A fresh autoencoder, its images and the loss.
 
+        Labelled images are read once: what the test would trip over is to be known before the training.
+
         Raises:
+            DataError: an image has another size than the others.
             ConfigError: the scheme cannot use the loss.
-            ImageError: the images are too small for the loss network.
+            ImageError: an image cannot be read, or the images are too small for the loss network.
         """
         size = SIZES[profile]
+        made = parts(self.corpus, size, seed)
+        for part in (made.train, made.validation, made.test):
+            part.images.check()
         return AutoencodingTask(
             loss,
-            parts(self.corpus, size, seed),
+            made,
             self._recipe(size),
             scheme=self._scheme,
             gamma=self._gamma,

@@ -177,10 +177,11 @@ def raw_pixels(part: LabelledImages) -> Tensor:
 def reconstruct(
     task: AutoencodingTask, images: Images, device: str, folder: Path
 ) -> dict[str, NDArray[np.float64]]:
-    """Quality of each reconstruction by score name, and pictures of the first; empty for features."""
+    """Quality of each reconstruction by score name, and pictures of some; empty for features."""
     if task.scheme.decodes == "features":
         return {}
     values: dict[str, list[Tensor]] = {kind.name: [] for kind in _QUALITY}
+    shown = {k * len(images) // SHOWN for k in range(SHOWN)}  # of all classes, where they are in order
     done = 0
     for batch in _batches(images, device):
         with torch.no_grad():
@@ -188,10 +189,10 @@ def reconstruct(
         values["pixel_mse"].append((output - batch).square().mean((1, 2, 3)).cpu())
         values["psnr"].append(psnr(output, batch).clamp(max=_PSNR_LIMIT).cpu())
         values["ssim"].append(ssim(output, batch).cpu())
-        for k in range(min(len(batch), max(0, SHOWN - done))):
-            row = Path(str(images.names[done + k])).with_suffix("").as_posix().replace("/", "-")
-            save_picture(folder, row=row, column="input", image=batch[k].cpu())
-            save_picture(folder, row=row, column="output", image=output[k].cpu())
+        for k in sorted(shown.intersection(range(done, done + len(batch)))):
+            row = Path(str(images.names[k])).with_suffix("").as_posix().replace("/", "-")
+            save_picture(folder, row=row, column="input", image=batch[k - done].cpu())
+            save_picture(folder, row=row, column="output", image=output[k - done].cpu())
         done += len(batch)
     return {name: torch.cat(parts).double().numpy() for name, parts in values.items()}
 

@@ -46,6 +46,14 @@ class Images(abc.ABC):
         """The images of these indices: (n, 3, H, W) in [0, 1], reflected at the edges up to `size`."""
         return pad_to_size(self.pixels(indices).float() / 255, self.size)
 
+    def check(self) -> None:  # noqa: B027 - images in memory have nothing to check
+        """Read every image once.
+
+        Raises:
+            ImageError: one cannot be read.
+            DataError: one has another size.
+        """
+
     def part(self, indices: Sequence[int]) -> Images:
         """These images only, numbered anew."""
         return _Part(self, indices)
@@ -116,6 +124,11 @@ class FileImages(Images):
         """
         return torch.stack([self._read(index) for index in indices])
 
+    def check(self) -> None:
+        """See `Images.check`."""
+        for index in range(len(self)):
+            self._read(index)
+
     def _read(self, index: int) -> Tensor:
         if index in self._kept:
             return self._kept[index]
@@ -140,3 +153,7 @@ class _Part(Images):
 
     def pixels(self, indices: Sequence[int]) -> Tensor:
         return self._whole.pixels([self._indices[i] for i in indices])
+
+    def check(self) -> None:
+        for index in self._indices:
+            self._whole.pixels([index])

@@ -63,6 +63,11 @@ class AutoencodingFolders(Autoencoding):
         self._csv = None if csv is None else Path(csv).expanduser()
         self._autoencoder = None if autoencoder is None else Path(autoencoder).expanduser()
 
+    @property
+    def data_name(self) -> str:
+        """Name of the folder, for people."""
+        return self._root.name
+
     def read(self) -> Corpus:
         """See `read_folder`."""
         return read_folder(self._root, self._csv, self._autoencoder, self._test_share)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossnets.benchmarks.base import Evaluation, Progress, Workload, check_profile
 from lossnets.benchmarks.delineation.data import Scenes
@@ -44,6 +44,7 @@ class Delineation(TrainingBenchmark):
         ConfigError: an option is out of range.
     """
 
+    sizes = SIZES
     scores = KINDS
     sheet_columns: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = (("image", "label"), ())
 
@@ -100,6 +101,12 @@ class Delineation(TrainingBenchmark):
         """How many training images there are, and the shortest side of any."""
         scenes = self.scenes(profile)
         return len(scenes.of(TRAIN)), scenes.side
+
+    def example(self, profile: str) -> tuple[nn.Module, Tensor]:
+        """See `TrainingBenchmark.example`."""
+        size = SIZES[profile]
+        images = torch.rand(size.batch_size, 3, size.crop, size.crop)
+        return Delineator(self._refinements, size.widths), images
 
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> DelineationTask:
         """See `TrainingBenchmark.task`."""

@@ -61,6 +61,11 @@ class DelineationFolders(Delineation):
         self._images, self._masks, self._csv, self._group = images, masks, csv, group
         self._shares = (validation, test, split_seed)
 
+    @property
+    def data_name(self) -> str:
+        """Name of the folder, for people."""
+        return Path(self._images).expanduser().name
+
     def find(self, profile: str) -> Scenes:  # noqa: ARG002
         """See `Delineation.find`."""
         items = masked_folder(self._images, self._masks, csv=self._csv)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor, nn
 
 from lossnets.benchmarks.base import (
     DistanceBank,
@@ -37,6 +39,8 @@ class TrainingBenchmark(abc.ABC):
 
     Attributes:
         trains: True; see `lossnets.benchmarks.Benchmark`.
+        version: raised whenever a change of the code changes what a run comes to.
+        sizes: profile -> dataclass of the numbers that make it (images, epochs, ...).
         sheet_columns: names of the pictures before and after a run's own in a sheet
             (`lossnets.benchmarks.pictures`).
     """
@@ -46,6 +50,8 @@ class TrainingBenchmark(abc.ABC):
     scores: ClassVar[tuple[ScoreKind, ...]]
     profiles: ClassVar[tuple[str, ...]] = ("paper", "small", "smoke")
     trains: ClassVar[bool] = True
+    version: ClassVar[int] = 1
+    sizes: ClassVar[Mapping[str, Any]] = {}
     sheet_columns: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
     @abc.abstractmethod
@@ -60,16 +66,30 @@ class TrainingBenchmark(abc.ABC):
     def data_fingerprint(self) -> str:
         """sha256 over the files of training, validation and test, equal on every machine."""
 
+    def protocol(self, profile: str) -> dict[str, Any]:
+        """Version and numbers of a profile: part of a run's identity, so that a changed one is another run."""
+        size = self.sizes.get(profile)
+        return {"version": self.version, **(asdict(size) if size is not None else {})}
+
     @abc.abstractmethod
     def workload(self, profile: str) -> Workload:
         """Resources of one run at a profile."""
 
-    def bare_step(self, profile: str, device: str) -> Callable[[], int]:
-        """A training step without a loss network, on made-up images, that returns their number.
+    @abc.abstractmethod
+    def example(self, profile: str) -> tuple[nn.Module, Tensor]:
+        """The model and made-up input of one training step, for timing; no data are needed."""
 
-        `lossnets sweep --dry-run` times it. It needs no data.
-        """
-        raise NotImplementedError
+    def bare_step(self, profile: str, device: str) -> Callable[[], int]:
+        """A training step without a loss, on made-up input, that returns its number of images."""
+        model, batch = self.example(profile)
+        model, batch = model.to(device).train(), batch.to(device)
+
+        def step() -> int:
+            model.zero_grad()
+            torch.stack([output.float().mean() for output in _tensors(model(batch))]).sum().backward()  # type: ignore[no-untyped-call]
+            return len(batch)
+
+        return step
 
     @abc.abstractmethod
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> Task:
@@ -126,7 +146,7 @@ class TrainingBenchmark(abc.ABC):
                 folder=place,
                 seed=seed,
                 device=device,
-                identity=f"{self.name} {profile} {made.signature()} {self.data_fingerprint()}",
+                identity=self._identity(made, profile),
                 progress=progress,
                 workers=workers,
             )
@@ -137,6 +157,16 @@ class TrainingBenchmark(abc.ABC):
                 )
             _keep_model_only(task, place, made)
         return replace(found, facts=_training_facts(task, fitted) | found.facts)
+
+    def _identity(self, loss: ImageLoss, profile: str) -> str:
+        """What a checkpoint must agree on; settings are the numbers and words that the object holds."""
+        settings = {
+            key: value
+            for key, value in sorted(vars(self).items())
+            if isinstance(value, (bool, int, float)) or (isinstance(value, str) and os.sep not in value)
+        }
+        parts = (self.name, self.protocol(profile), settings, loss.signature(), self.data_fingerprint())
+        return repr(parts)
 
     def evaluate_many(
         self,
@@ -180,6 +210,16 @@ class TrainingBenchmark(abc.ABC):
     def run(self, loss: Any, seed: int = 0, profile: str = "small") -> list[Score]:
         """Scores of one loss, the headline first; errors as in `evaluate`."""
         return list(self.evaluate(loss, seed=seed, profile=profile).scores)
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    """Tensors with a gradient in a model's output, however it is nested."""
+    if isinstance(output, Tensor):
+        if output.requires_grad:
+            yield output
+    elif isinstance(output, (list, tuple)):
+        for part in output:
+            yield from _tensors(part)
 
 
 def _each(losses: Sequence[Any] | DistanceBank) -> list[Any]:

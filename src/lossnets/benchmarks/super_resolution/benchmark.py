@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from lossnets.benchmarks.base import (
     Evaluation,
@@ -58,6 +60,7 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         precision: of the training, see `Recipe`.
     """
 
+    sizes = SIZES
     scores: ClassVar[tuple[ScoreKind, ...]] = SCORES
     sheet_columns = ((LOW, REFERENCE), (TARGET,))
 
@@ -113,6 +116,12 @@ class SuperResolutionBenchmark(TrainingBenchmark):
             side=size.crop,
             model_bytes=sum(n.numel() * n.element_size() for n in numbers),
         )
+
+    def example(self, profile: str) -> tuple[nn.Module, Tensor]:
+        """See `TrainingBenchmark.example`."""
+        size = self._size(profile)
+        side = size.crop // self._scale
+        return SuperResolver(self._scale, size.width), torch.rand(size.batch_size, 3, side, side)
 
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> SuperResolutionTask:
         """A fresh network and its crops. The test images are read once, so that a bad one is known now.

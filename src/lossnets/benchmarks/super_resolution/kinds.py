@@ -80,6 +80,11 @@ class SuperResolutionFolders(SuperResolutionBenchmark):
         self._read: tuple[ImageSet, ImageSet | None] | None = None
         self._read_test: dict[str, ImageSet] | None = None
 
+    @property
+    def data_name(self) -> str:
+        """Names of the folders, for people."""
+        return f"{self._train.name} to {', '.join(self._test)}"
+
     def training_sets(self) -> tuple[ImageSet, ImageSet | None]:
         """What the folders hold; they are listed once.
 

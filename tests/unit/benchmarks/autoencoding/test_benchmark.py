@@ -14,10 +14,11 @@ from lossnets.benchmarks import benchmark_names, load_benchmark
 from lossnets.benchmarks.autoencoding.benchmark import Autoencoding
 from lossnets.benchmarks.autoencoding.data import Corpus
 from lossnets.benchmarks.autoencoding.evaluation import reference_scores
+from lossnets.benchmarks.autoencoding.kinds import AutoencodingFolders
 from lossnets.benchmarks.autoencoding.profiles import SIZES
 from lossnets.benchmarks.base import Evaluation
-from lossnets.errors import ConfigError
-from lossnets.images import read_image
+from lossnets.errors import ConfigError, DataError, ImageError
+from lossnets.images import read_image, write_image
 from lossnets.losses import load_loss
 
 from .standins import TINY, corpus, folder_of_images
@@ -97,6 +98,7 @@ def test_scores_items_and_pictures(tmp_path: Path) -> None:
     rows = sorted(p.name for p in (tmp_path / "pictures").iterdir())
     assert len(rows) == 6
     shown = read_image(tmp_path / "pictures" / rows[0] / "input.png")
+    assert rows == [f"{k:06d}" for k in (0, 2, 4, 6, 8, 10)]  # spread over the test images
     wanted = corpus(20, 12).test.images.batch([0])[0]
     torch.testing.assert_close(shown, wanted, atol=0.5 / 255 + 1e-6, rtol=0)
     assert (tmp_path / "pictures" / rows[0] / "output.png").is_file()
@@ -185,6 +187,18 @@ def test_paper_is_as_published() -> None:
     assert (paper.predictor_epochs, paper.predictor_patience) == (500, 25)
     recipe = Coloured()._recipe(paper)
     assert (recipe.lr, recipe.betas, recipe.monitor) == (1e-3, (0.9, 0.999), "val_loss")
+
+
+def test_a_test_image_that_cannot_be_read_is_known_before_the_training(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path, ("a", "b"), 10)
+    made = AutoencodingFolders(root)
+    name = made.corpus.test.images.names[1]
+    (root / name).write_bytes(b"no image")
+    with pytest.raises(ImageError, match=f"{Path(name).name}' is not an image"):
+        made.task(load_loss("pixel:mse"), seed=0, profile="smoke")
+    write_image(root / name, torch.zeros(3, 32, 33))
+    with pytest.raises(DataError, match=r"32×33 pixels.*one size"):
+        AutoencodingFolders(root).task(load_loss("pixel:mse"), seed=0, profile="smoke")
 
 
 def test_folders_run_end_to_end_with_images_of_their_own_for_the_autoencoder(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from lossnets.losses import load_loss
 
 from .scenes import memory_scenes, scene, write_scenes
 
+STATED = dict(SIZES)
 TINY = replace(SIZES["smoke"], epochs=2, crop=32, widths=(4, 4, 4, 4), train=None, validation=None, test=None)
 
 
@@ -326,3 +327,19 @@ def test_names_of_scores() -> None:
     ]
     assert [kind.name for kind in KINDS] == [*expected, "bce"]
     assert set(delineation_scores(np.ones(5))) == set(NAMES)
+
+
+def test_the_documented_profiles_are_those_that_run() -> None:
+    page = Path(__file__).parents[4] / "docs" / "delineation.md"
+    rows = [line.split("|")[1:-1] for line in page.read_text("utf-8").splitlines() if line.startswith("| ")]
+    table = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows if len(row) == 4}
+    sizes = [STATED[name] for name in ("paper", "small", "smoke")]
+    assert table["epochs"] == [str(size.epochs) for size in sizes]
+    assert table["batch"] == [str(size.batch_size) for size in sizes]
+    assert table["crop"] == [str(size.crop) for size in sizes]
+    assert table["widths"] == [" ".join(map(str, size.widths)) for size in sizes]
+    for row, field in (("training", "train"), ("validation", "validation"), ("test", "test")):
+        assert table[f"{row} images at most"] == [str(getattr(size, field) or "all") for size in sizes]
+    sides = [size.validation_side for size in sizes]
+    assert table["validation while training"] == [f"middle, at most {s}×{s}" if s else "whole" for s in sides]
+    assert table["bootstrap draws"] == [str(size.resamples) for size in sizes]

@@ -50,6 +50,7 @@ def test_cracks_are_split_once_for_all_runs(shared_data: Path) -> None:
 
 @pytest.mark.shared
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_roads_are_learned_at_the_small_profile(shared_data: Path) -> None:
     torch.set_num_threads(1)
     root = shared_data / "delineation" / "massachusetts_roads"

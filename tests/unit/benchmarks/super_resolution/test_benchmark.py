@@ -19,6 +19,7 @@ from lossnets.benchmarks.super_resolution import (
     bicubic,
     low_resolution,
 )
+from lossnets.benchmarks.super_resolution.examine import WholeImage, shown
 from lossnets.benchmarks.super_resolution.profiles import SIZES
 from lossnets.benchmarks.super_resolution.quality import PSNR_CAP, SCORES
 from lossnets.datasets.sample_photographs import held_out_photographs
@@ -284,6 +285,30 @@ def test_the_study_reads_the_published_layouts(tmp_path: Path, monkeypatch: pyte
         benchmark.prepare()
     monkeypatch.setenv("LOSSNETS_DATA", str(tmp_path))
     assert SuperResolutionStudy().test_sets()["set14"].paths == benchmark.test_sets()["set14"].paths
+
+
+@pytest.mark.shared
+def test_real_photographs(shared_data: Path) -> None:
+    """BSDS500 to Set5 and BSD100: the bicubic rows are those of the files, whatever was trained."""
+    bsds = shared_data / "bsds500"
+    tests = {"set5": shared_data / "set5", "bsd100": bsds / "val" / "images"}
+    benchmark = SuperResolutionFolders(bsds / "train" / "images", tests, judge=JUDGE)
+    found = benchmark.evaluate("pixel:mse", profile="smoke")
+    assert found.facts["test_images"] == "set5: 2 of 5, bsd100: 2 of 100"
+    assert values(found)["psnr_y@bicubic", "overall"] > values(found)["psnr_y", "overall"]  # two steps
+
+
+def test_pictures_are_shared_out_among_test_sets() -> None:
+    images = [
+        WholeImage(s, f"{s}{n}", Path(f"{s}{n}")) for s, count in (("a", 5), ("b", 9)) for n in range(count)
+    ]
+    assert list(shown(images).values()) == ["a-a0", "a-a1", "a-a2", "b-b0", "b-b1", "b-b2"]
+    assert list(shown(images[:7]).values()) == ["a-a0", "a-a1", "a-a2", "a-a3", "b-b0", "b-b1"]
+
+
+def test_an_example_for_timing_needs_no_data(folders: dict[str, Path]) -> None:
+    network, low = made(folders, scale=8).example("smoke")
+    assert network(low).shape == (4, 3, 48, 48)
 
 
 def test_the_paper_profile_is_the_published_one(folders: dict[str, Path]) -> None:
