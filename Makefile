@@ -1,5 +1,5 @@
 # Two commands on a fresh machine (Python 3.11 or newer, and make):
-#   make demo   set up, then rank several losses on packaged weights and photographs
+#   make demo   set up, then put losses through all four benchmarks on packaged weights and data
 #   make test   set up, then style, types and tests
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
 
@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test lint unit slow clean
 
 demo: $(READY)
-	$(BIN)/lossnets sweep examples/plans/demo.yaml --store lossnets-demo/results.sqlite
+	$(BIN)/lossnets sweep examples/plans/demo.yaml --store lossnets-demo/results.sqlite --workers 2
 
 test: lint unit
 

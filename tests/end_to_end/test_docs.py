@@ -15,6 +15,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib
+import inspect
 import io
 import math
 import re
@@ -54,7 +55,9 @@ SLOW = ("lossnets sweep examples/plans/", "python benchmarks/")
 STAND_IN = """\
 name: stand-in
 losses: [pixel:mse, pixel:l1]
-benchmarks: {benchmark: similarity, data: sample}
+benchmarks:
+  - {benchmark: similarity, data: sample}
+  - {benchmark: super-resolution, data: sample, losses: pixel:mse}
 profile: smoke
 """
 
@@ -383,9 +386,20 @@ def test_no_word_of_the_grammar_is_missing() -> None:
 
 
 def test_no_key_of_a_plan_is_missing() -> None:
-    said = in_code("similarity.md")
     keys = [*PlanFile.model_fields, *BenchmarkEntry.model_fields]
-    for name in benchmark_names():
-        keys += [name.removeprefix("similarity-"), *(getattr(benchmark_class(name), "scores", ()))]
-        keys += [key for key in benchmark_class(name).__init__.__annotations__ if key != "return"]  # type: ignore[misc]
+    said = in_code("similarity.md")
     assert [key for key in keys if f"`{key}`" not in said and f"{key}:" not in said] == []
+
+
+@pytest.mark.parametrize("name", benchmark_names())
+def test_nothing_of_a_benchmark_is_missing(name: str) -> None:
+    """Its kind of data, its headline score and its settings stand on the page of its family."""
+    family, kind = next(
+        (page, name.removeprefix(f"{page.replace('_', '-')}-"))
+        for page in ("similarity", "super_resolution", "delineation", "autoencoding")
+        if name.startswith(page.replace("_", "-"))
+    )
+    said = in_code(f"{family}.md")
+    cls = benchmark_class(name)
+    words = [kind, cls.scores[0].name, *inspect.signature(cls).parameters]
+    assert [word for word in words if not re.search(rf"\b{re.escape(word)}\b", said)] == []

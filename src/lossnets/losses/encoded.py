@@ -61,7 +61,7 @@ class EncodedTarget:
         Raises:
             EncodingError: there is no index, or one is out of range.
         """
-        chosen = torch.as_tensor(indices, dtype=torch.long).reshape(-1)
+        chosen = torch.as_tensor(indices, dtype=torch.long).reshape(-1).cpu()
         if not len(chosen) or int(chosen.min()) < 0 or int(chosen.max()) >= len(self):
             raise EncodingError(
                 f"indices must be one or more of 0..{len(self) - 1}; got {chosen.tolist()[:8]}"

@@ -14,7 +14,7 @@ import torch
 
 from lossnets.benchmarks.base import Workload
 from lossnets.benchmarks.engine.fit import Execution
-from lossnets.errors import DataError, LossnetsError
+from lossnets.errors import LossnetsError
 from lossnets.home import atomic_write, home, make_folder
 from lossnets.losses import load_loss, parse_loss
 from lossnets.networks import network_spec
@@ -184,8 +184,11 @@ class Clock:
 
 def _entry(entry: PlanEntry, clock: Clock, folder: str) -> EntryForecast:
     runs = entry.runs()
-    benchmark: Any = entry.benchmark.make()
-    load: Workload = benchmark.workload(entry.profile)
+    try:
+        benchmark: Any = entry.benchmark.make()
+        load: Workload = benchmark.workload(entry.profile)
+    except LossnetsError as error:  # its data are missing or malformed, and their size is not published
+        return EntryForecast(entry, len(runs), None, 0, str(error))
     trained = load.model_bytes + _PICTURES_BYTES
     disk = len(runs) * (trained if entry.benchmark.trains else _ITEM_BYTES * load.pairs)
     other = set(entry.variants) - {"baseline"}
@@ -215,7 +218,7 @@ def _missing_data(plan: Plan) -> list[Missing]:
     for entry in plan.entries:
         try:
             entry.benchmark.load()
-        except DataError as error:  # noqa: PERF203
+        except LossnetsError as error:  # noqa: PERF203
             found.setdefault(str(error), Missing("data", str(entry.benchmark), None, str(error)))
     return list(found.values())
 

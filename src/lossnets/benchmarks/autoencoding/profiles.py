@@ -37,7 +37,7 @@ class Size:
 SIZES = {
     "paper": Size(None, None, None, 50, 256, 10, 500, 25, 2000, None),
     "small": Size(1500, 1500, 500, 8, 32, 5, 200, 25, 1000, 1024),
-    "smoke": Size(160, 160, 100, 1, 32, 1, 10, 5, 200, 128),
+    "smoke": Size(160, 160, 100, 2, 32, 1, 10, 5, 200, 128),
 }
 
 PREDICTOR_BATCH = 256

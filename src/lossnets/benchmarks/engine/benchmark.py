@@ -67,7 +67,7 @@ class TrainingBenchmark(abc.ABC):
         """sha256 over the files of training, validation and test, equal on every machine."""
 
     def protocol(self, profile: str) -> dict[str, Any]:
-        """Version and numbers of a profile: part of a run's identity, so that a changed one is another run."""
+        """Version and numbers of a profile, part of a run's identity: a changed profile is another run."""
         size = self.sizes.get(profile)
         return {"version": self.version, **(asdict(size) if size is not None else {})}
 

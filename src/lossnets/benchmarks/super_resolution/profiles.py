@@ -41,6 +41,6 @@ class Size:
 SIZES = {
     "paper": Size(64, 288, 10_000, 10_000, False, 100, 80, 4, 1e-3, None, None, 2000),
     "small": Size(16, 48, 200, 800, True, 32, 16, 8, 1e-3, 20, None, 1000),
-    "smoke": Size(8, 48, 8, 8, True, 2, 1, 4, 1e-3, 2, 96, 200),
+    "smoke": Size(8, 48, 8, 8, True, 2, 2, 4, 1e-3, 2, 96, 200),
 }
 """`paper`: as published (protocols of the study); the others are smaller networks and data."""
