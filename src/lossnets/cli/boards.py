@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lossnets.analysis import Board, Standing
 from lossnets.benchmarks.base import meaning
@@ -19,6 +19,15 @@ def print_boards(boards: Iterable[Board]) -> None:
         columns = [*_COLUMNS, *([("seeds", True)] * seeds), *([("note", False)] * notes)]
         rows = [[*_cells(row), *([str(row.seeds)] * seeds), *([row.note] * notes)] for row in board.rows]
         print_table(board.title, columns, rows, names=1, caption=meaning(board.benchmark, board.score))
+
+
+def headlines(boards: Sequence[Board]) -> list[Board]:
+    """The board of the first score of each benchmark and setting: what its runs are ranked by."""
+    first: dict[tuple[str, ...], Board] = {}
+    for board in boards:
+        setting = (board.benchmark, board.fingerprint, board.profile, board.variant, board.options)
+        first.setdefault((*setting, board.split), board)
+    return list(first.values())
 
 
 def _cells(row: Standing) -> list[str]:

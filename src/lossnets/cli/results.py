@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from lossnets.analysis import leaderboards
-from lossnets.cli.boards import print_boards
+from lossnets.analysis import Board, leaderboards
+from lossnets.cli.boards import headlines, print_boards
 from lossnets.cli.console import note, print_table
 from lossnets.errors import unknown_name
 from lossnets.runs.export import Format, item_rows, render, score_rows, write
@@ -40,6 +40,9 @@ def results(
     store: Annotated[str, typer.Option(help="Path or postgresql:// URL of the results.")] = DEFAULT_STORE,
     benchmark: Annotated[str | None, typer.Option(help="Only this benchmark; * and ? match.")] = None,
     loss: Annotated[str | None, typer.Option(help="Only losses that match; * and ? as in a shell.")] = None,
+    score: Annotated[
+        str, typer.Option(help="Scores of the boards; * and ? match, 'headline' is the first of each.")
+    ] = "*",
     split: Annotated[str, typer.Option(help="Split of the boards; 'all' for every one.")] = "overall",
     failed: Annotated[bool, typer.Option("--failed", help="Only failed runs, with their errors.")] = False,
     items: Annotated[bool, typer.Option("--items", help="Rows are items with their distances.")] = False,
@@ -67,7 +70,7 @@ def results(
     for form, target in exports.items():
         _export(render(rows, form), len(rows), target)
     if not exports:
-        _show(records, split, failed)
+        _show(records, score, split, failed)
 
 
 def _matching(
@@ -83,6 +86,13 @@ def _matching(
         and fnmatchcase(record.config.loss, loss or "*")
         and (record.status == "failed" or not failed)
     ]
+
+
+def _of_score(boards: list[Board], pattern: str) -> list[Board]:
+    names = dict.fromkeys(board.score for board in boards)
+    if boards and not any(fnmatchcase(name, pattern) for name in names):
+        raise unknown_name("score in this store", pattern, names)
+    return [board for board in boards if fnmatchcase(board.score, pattern)]
 
 
 def _best_first(record: RunRecord) -> tuple[str, bool, float]:
@@ -101,10 +111,12 @@ def _export(text: str, count: int, target: Path) -> None:
     note(f"{count} rows written to {target}")
 
 
-def _show(records: list[RunRecord], split: str, failed: bool) -> None:
+def _show(records: list[RunRecord], score: str, split: str, failed: bool) -> None:
     broken = [record for record in records if record.failure is not None]
     if not failed:
-        print_boards(leaderboards(records, split=None if split == "all" else split))
+        boards = leaderboards(records, split=None if split == "all" else split)
+        chosen = headlines(boards) if score == "headline" else _of_score(boards, score)
+        print_boards(chosen)
     if broken and (failed or len(broken) == len(records)):
         columns = [("run", False), ("error", False), ("message", False)]
         rows = [[str(r.config), r.failure.type, r.failure.message] for r in broken if r.failure]

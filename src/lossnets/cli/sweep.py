@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lossnets.analysis import leaderboards
-from lossnets.cli.boards import print_boards
+from lossnets.cli.boards import headlines, print_boards
 from lossnets.cli.console import note, notes_console, print_table
 from lossnets.runs.evaluate import ItemProgress, evaluate_group
 from lossnets.runs.executors import Executor, LocalExecutor, ProcessExecutor
@@ -178,5 +178,10 @@ def _told(record: RunRecord) -> str:
 def _report(summary: SweepSummary, store: Store) -> None:
     wanted = {config.identity for config in summary.configs}
     records = [record for record in store.records() if record.identity in wanted]
-    print_boards(leaderboards(records))
-    note(f"{summary}. Stored in {store.name}; see: lossnets results --store {store.name}")
+    boards = leaderboards(records)
+    print_boards(headlines(boards))
+    more = len(boards) - len(headlines(boards))
+    note(
+        f"{summary}. Stored in {store.name}; {f'{more} more scores' if more else 'see'}: "
+        f"lossnets results --store {store.name}"
+    )

@@ -118,6 +118,7 @@ class TrainingBenchmark(abc.ABC):
         folder: str | Path | None = None,
         progress: Progress | None = None,
         workers: int = 0,
+        restart: bool = False,
     ) -> Evaluation:
         """Train with one loss, test the best epoch.
 
@@ -130,6 +131,8 @@ class TrainingBenchmark(abc.ABC):
                 None: nothing is kept.
             progress: called with (steps done, steps at most).
             workers: processes that load images.
+            restart: start again where the folder's checkpoint is damaged or of another training;
+                False: raise.
 
         Raises:
             ConfigError: profile, device or loss is not allowed.
@@ -149,6 +152,7 @@ class TrainingBenchmark(abc.ABC):
                 identity=self._identity(made, profile),
                 progress=progress,
                 workers=workers,
+                restart=restart,
             )
             task.model.to(first)
             with torch.no_grad():
@@ -180,7 +184,8 @@ class TrainingBenchmark(abc.ABC):
     ) -> dict[str, Evaluation | LossnetsError]:
         """One training for each loss, by name; a loss that fails is answered with its error.
 
-        Arguments as in `evaluate`; ``folder`` gets a folder for each of several losses.
+        Arguments as in `evaluate`; ``folder`` gets a folder for each of several losses. A checkpoint in
+        it that cannot be gone on from is replaced.
         """
         check_profile(self.name, profile, self.profiles)
         found: dict[str, Evaluation | LossnetsError] = {}
@@ -190,7 +195,13 @@ class TrainingBenchmark(abc.ABC):
             place = folder if folder is None or len(wanted) == 1 else Path(folder) / f"{number:03d}"
             try:
                 found[name] = self.evaluate(
-                    loss, seed=seed, profile=profile, device=device, folder=place, progress=progress
+                    loss,
+                    seed=seed,
+                    profile=profile,
+                    device=device,
+                    folder=place,
+                    progress=progress,
+                    restart=True,
                 )
             except LossnetsError as error:
                 found[name] = error

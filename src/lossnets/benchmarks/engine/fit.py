@@ -22,6 +22,8 @@ from lossnets.benchmarks.engine.task import Task
 from lossnets.errors import ConfigError, DataError
 from lossnets.home import make_folder
 
+logger = logging.getLogger("lossnets")
+
 BEST, LAST, MODEL, LOG = "best.safetensors", "last.safetensors", "model.safetensors", "log.csv"
 
 
@@ -103,6 +105,7 @@ def fit(
     identity: str = "",
     progress: Progress | None = None,
     workers: int = 0,
+    restart: bool = False,
 ) -> Fitted:
     """Train to the end, or from where an interrupted training in this folder stopped.
 
@@ -118,6 +121,8 @@ def fit(
         identity: what else must be equal for a checkpoint to be continued (loss, data).
         progress: called with (steps done, steps at most).
         workers: processes that load images.
+        restart: start again where the checkpoint in the folder is damaged or belongs to another
+            training, instead of raising.
 
     Raises:
         MissingExtraError: Lightning is not installed.
@@ -129,6 +134,8 @@ def fit(
 
     place = make_folder(Path(folder))
     whole = json.dumps([identity, seed, asdict(task.recipe), task.train_size])
+    if restart:
+        _remove_what_does_not_fit(place, whole)
     with quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(derived_seed(seed, "fit"))
         execution, speed = Execution.parse(device), math.nan
@@ -138,6 +145,24 @@ def fit(
             speed = train(task, place, seed, execution, whole, progress, workers)
     task.model.cpu().eval()
     return collect(task, place, whole, speed)
+
+
+def _remove_what_does_not_fit(folder: Path, identity: str) -> None:
+    """Remove checkpoints that this training cannot go on from; it then starts again."""
+    from lossnets.benchmarks.engine.checkpoints import read_checkpoint
+
+    files = [folder / name for name in (BEST, LAST)]
+    try:
+        for file in files:
+            if file.is_file():
+                read_checkpoint(file, identity)
+        usable = files[0].is_file() or not files[1].is_file()
+    except DataError as error:
+        logger.warning("training starts again: %s", error)
+        usable = False
+    if not usable:
+        for file in (*files, folder / LOG):
+            file.unlink(missing_ok=True)
 
 
 def check_loss_value(value: float, epoch: int, step: int) -> None:

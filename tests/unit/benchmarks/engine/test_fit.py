@@ -138,6 +138,21 @@ def test_a_damaged_checkpoint_is_an_error_that_says_so(tmp_path: Path) -> None:
         fit(Toy(Recipe(2, 8)), folder=tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["other", "cut", "no best"])
+def test_it_can_start_again_where_a_checkpoint_does_not_fit(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(Toy(Recipe(2, 8)), folder=tmp_path, identity="one" if damage == "other" else "")
+    if damage == "cut":
+        (tmp_path / BEST).write_bytes((tmp_path / BEST).read_bytes()[:100])
+    if damage == "no best":
+        (tmp_path / BEST).unlink()
+    task = Toy(Recipe(2, 8))
+    assert fit(task, folder=tmp_path, restart=True).epochs == 2
+    assert {epoch for epoch, _ in task.seen} == {0, 1}
+    assert ("training starts again" in caplog.text) == (damage != "no best")
+
+
 def test_a_full_disk_ends_the_training_and_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,164 @@
+"""Sweeps of the training benchmarks when something breaks: that run is reported, the others are unharmed."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lossnets.benchmarks import tensors
+from lossnets.cli import main
+from lossnets.home import atomic_write
+from lossnets.images import write_image
+from lossnets.runs.records import RunRecord
+from lossnets.runs.store import Store
+
+PLAN = """\
+name: test
+losses: [{losses}]
+benchmarks:
+  - benchmark: {benchmark}
+    data: {data}
+profile: smoke
+store: results.sqlite
+"""
+
+
+def planned(folder: Path, losses: str, benchmark: str = "delineation", data: str = "sample") -> Path:
+    path = folder / "plan.yaml"
+    path.write_text(PLAN.format(losses=losses, benchmark=benchmark, data=data))
+    return path
+
+
+def records(folder: Path) -> dict[str, RunRecord]:
+    with Store(str(folder / "results.sqlite"), create=False, read_only=True) as store:
+        return {record.config.loss: record for record in store.records()}
+
+
+def test_a_killed_sweep_goes_on_within_the_training(tmp_path: Path) -> None:
+    """Killed after two epochs of six: the second sweep trains the other four, to the same numbers."""
+    (tmp_path / "whole").mkdir()
+    assert main(["sweep", str(planned(tmp_path / "whole", "pixel:bce"))]) == 0
+    (tmp_path / "killed").mkdir()
+    plan = planned(tmp_path / "killed", "pixel:bce")
+    code = (
+        "import os, signal\n"
+        "import lossnets.benchmarks.engine.checkpoints as c\n"
+        "from lossnets.cli import main\n"
+        "save, count = c.SafetensorsIO.save_checkpoint, []\n"
+        "def dies(self, checkpoint, path, storage_options=None):\n"
+        "    save(self, checkpoint, path)\n"
+        "    count.append('last' in str(path))\n"
+        "    if sum(count) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "c.SafetensorsIO.save_checkpoint = dies\n"
+        f"main(['sweep', {str(plan)!r}])\n"
+    )
+    died = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert died.returncode == -9, died.stderr.decode()
+    (log,) = (tmp_path / "killed").rglob("log.csv")
+    assert len(rows(log)) == 2
+    kept = rows(log)
+    assert main(["sweep", str(plan)]) == 0
+    assert rows(log)[:2] == kept  # these epochs were not trained again: their times are the old ones
+    whole, killed = (records(tmp_path / name)["pixel:bce"] for name in ("whole", "killed"))
+    assert [s.value for s in killed.scores] == [pytest.approx(s.value, abs=1e-9) for s in whole.scores]
+    assert killed.facts["epochs"] == 6
+
+
+def rows(log: Path) -> list[dict[str, str]]:
+    with log.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_loss_that_overflows_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = load_all_weights()
+    save_file({key: value * 1e30 for key, value in weights.items()}, tmp_path / "huge.safetensors")
+    plan = planned(tmp_path, '"squeezenet1_1/features.1:weights=huge.safetensors", pixel:bce')
+    assert main(["sweep", str(plan)]) == 1
+    found = records(tmp_path)
+    broken = found["squeezenet1_1/features.1:weights=huge.safetensors"]
+    assert broken.status == "failed"
+    assert broken.failure is not None
+    assert "the training loss became" in broken.failure.message
+    assert "epoch 1, step 1" in broken.failure.message
+    assert found["pixel:bce"].status == "done"
+
+
+def load_all_weights() -> dict[str, torch.Tensor]:
+    from lossnets.torchvision_compat import ensure_torchvision
+
+    ensure_torchvision()
+    import torchvision
+
+    return dict(torchvision.models.squeezenet1_1().state_dict())
+
+
+def test_a_full_disk_fails_the_run_that_met_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+
+    @contextmanager
+    def full_once(path: Path, *args: Any, **options: Any) -> Iterator[Any]:
+        calls.append(path)
+        with atomic_write(path, *args, **options) as file:
+            if len(calls) == 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            yield file
+
+    monkeypatch.setattr(tensors, "atomic_write", full_once)
+    assert main(["sweep", str(planned(tmp_path, "pixel:bce, pixel:l1"))]) == 1
+    found = records(tmp_path)
+    assert found["pixel:bce"].status == "failed"
+    assert found["pixel:bce"].failure is not None
+    assert "No space left" in found["pixel:bce"].failure.message
+    assert found["pixel:l1"].status == "done"
+    monkeypatch.undo()
+    assert main(["sweep", str(tmp_path / "plan.yaml")]) == 0  # there is room again: it goes on
+    assert records(tmp_path)["pixel:bce"].status == "done"
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    for folder in ("train", "test"):
+        (tmp_path / folder).mkdir()
+        for k in range(4):
+            write_image(tmp_path / folder / f"{k}.png", torch.rand(3, 64, 64))
+    data = (tmp_path / "train" / "2.png").read_bytes()
+    (tmp_path / "train" / "2.png").write_bytes(data[: len(data) // 2])
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "name: a\nlosses: pixel:mse\nprofile: smoke\nstore: results.sqlite\nbenchmarks:\n"
+        "  - {benchmark: super-resolution, data: {kind: folders, train: train, test: test}}\n"
+        "  - {benchmark: delineation-sample, losses: pixel:bce}\n"
+    )
+    assert main(["sweep", str(plan)]) == 1
+    found = records(tmp_path)
+    broken = found["pixel:mse"]
+    assert broken.failure is not None
+    assert "2.png" in broken.failure.message
+    assert found["pixel:bce"].status == "done"
+
+
+def test_workers_share_the_trainings(tmp_path: Path) -> None:
+    assert main(["sweep", str(planned(tmp_path, "pixel:bce, pixel:l1")), "--workers", "2"]) == 0
+    assert {record.status for record in records(tmp_path).values()} == {"done"}
+    assert len(list(tmp_path.rglob("model.safetensors"))) == 2
+
+
+def test_missing_data_stop_the_sweep_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", str(planned(tmp_path, "pixel:mse", "autoencoding", "stl10"))]) == 2
+    told = capsys.readouterr().err
+    assert "stl10" in told
+    assert "lossnets data fetch stl10" in told
+    assert not os.environ["LOSSNETS_HOME"] or not (tmp_path / "results.runs").exists()
