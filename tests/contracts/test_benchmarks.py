@@ -128,6 +128,7 @@ def test_the_run_leaves_model_log_and_pictures(name: str, first: dict[str, tuple
     assert log[0].startswith("epoch,")
     assert len(log) == 1 + found.facts["epochs"]
     assert (folder / "model.safetensors").is_file()
+    assert list((folder / "tensorboard").glob("events*"))
     assert not list(folder.glob("last*"))
     assert not list(folder.glob("best*"))
     rows = list((folder / "pictures").glob("*"))

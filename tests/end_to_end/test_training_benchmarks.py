@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,6 +148,71 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Ca
     assert broken.failure is not None
     assert "2.png" in broken.failure.message
     assert found["pixel:bce"].status == "done"
+
+
+def test_an_unreadable_image_that_is_met_at_once_fails_its_runs_only(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / "roads" / folder).mkdir(parents=True)
+        for k in range(4):
+            write_image(tmp_path / "roads" / folder / f"{k}.png", torch.zeros(3, 32, 32))
+    (tmp_path / "roads" / "images" / "2.png").write_bytes(b"no image")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "name: a\nlosses: pixel:bce\nprofile: smoke\nstore: results.sqlite\nbenchmarks:\n"
+        "  - {benchmark: delineation, data: {kind: folders, images: roads}}\n"
+        "  - {benchmark: delineation, data: sample, losses: pixel:l1}\n"
+    )
+    assert main(["sweep", str(plan)]) == 1
+    found = records(tmp_path)
+    assert found["pixel:bce"].failure is not None
+    assert "2.png" in found["pixel:bce"].failure.message
+    assert found["pixel:l1"].status == "done"
+
+
+SLOW_PLAN = PLAN.replace("profile: smoke", "profile: small")
+
+
+def test_sigterm_ends_a_sweep_that_trains(tmp_path: Path) -> None:
+    """As schedulers end jobs: not with status 0, and the next sweep goes on."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(SLOW_PLAN.format(losses="pixel:bce", benchmark="delineation", data="sample"))
+    with subprocess.Popen([sys.executable, "-m", "lossnets", "sweep", str(plan)]) as sweep:
+        wait_for(tmp_path, "log.csv", 1)
+        sweep.terminate()
+        assert sweep.wait(20) in (-15, 143)
+    assert list(tmp_path.rglob("last.safetensors"))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker in /proc")
+def test_a_worker_that_is_terminated_takes_no_run_with_it(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN.format(losses="pixel:bce, pixel:l1", benchmark="delineation", data="sample"))
+    command = [sys.executable, "-m", "lossnets", "sweep", str(plan), "--workers", "2"]
+    with subprocess.Popen(command) as sweep:
+        wait_for(tmp_path, "log.csv", 2)
+        os.kill(workers_of(sweep.pid)[0], 15)
+        assert sweep.wait(120) == 0
+    assert {record.status for record in records(tmp_path).values()} == {"done"}
+
+
+def wait_for(folder: Path, name: str, count: int) -> None:
+    for _ in range(600):
+        if len(list(folder.rglob(name))) >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {name} after a minute")
+
+
+def workers_of(parent: int) -> list[int]:
+    """Processes that a pool of workers started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            if f"PPid:\t{parent}\n" in status.read_text():
+                command = status.with_name("cmdline").read_text()
+                if "spawn_main" in command:
+                    found.append(int(status.parent.name))
+    return sorted(found)
 
 
 def test_workers_share_the_trainings(tmp_path: Path) -> None:

@@ -43,6 +43,17 @@ class Part:
     clusters: Sequence[str]
 
 
+def mean_of(values: Array) -> Statistic:
+    """The statistic of a `Part` that is the mean of its items' values (n,), weighted by the draws."""
+
+    def statistic(weights: Array | None) -> Array:
+        if weights is None:
+            return np.array([values.mean()])
+        return np.asarray(weights @ values / weights.sum(1))
+
+    return statistic
+
+
 def estimate(parts: Sequence[Part], *, resamples: int, seed: int) -> Estimate:
     """Mean of the parts' statistics with its percentile bootstrap interval (`LEVEL`).
 

@@ -18,7 +18,7 @@ from lossnets.cli.boards import headlines, print_boards
 from lossnets.cli.console import note, notes_console, print_table
 from lossnets.runs.evaluate import ItemProgress, evaluate_group
 from lossnets.runs.executors import Executor, LocalExecutor, ProcessExecutor
-from lossnets.runs.forecast import EntryForecast, forecast
+from lossnets.runs.forecast import EntryForecast, forecast, missing
 from lossnets.runs.plan import DEFAULT_STORE, Plan, read_plan
 from lossnets.runs.records import RunRecord
 from lossnets.runs.store import Store
@@ -49,6 +49,7 @@ def sweep(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that work at the same time; 1 is this process.")
     ] = 1,
+    loaders: Annotated[int, typer.Option(min=0, help="Processes that load images for each training.")] = 0,
     device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, cuda*4.")] = "cpu",
 ) -> None:
     """Run a plan of losses and benchmarks; only what is missing in the store is run.
@@ -71,6 +72,7 @@ def sweep(
                 existing=existing.value,
                 executor=_executor(workers, tell_items),
                 device=device,
+                loaders=loaders,
                 progress=tell,
             )
         _report(summary, opened)
@@ -82,6 +84,11 @@ def _print_runs(plan: Plan, device: str) -> None:
     """What would be run, what is missing, and how long it would take."""
     losses = [[str(k), loss] for k, loss in enumerate(plan.losses, start=1)]
     print_table("losses", [("", True), ("loss", False)], losses, names=1)
+    lacking = missing(plan)
+    if lacking:  # at once: the timing below takes a while
+        shown = [[m.kind, m.name, _megabytes(m.megabytes), m.how] for m in lacking]
+        headings = [("kind", False), ("what", False), ("to fetch", True), ("how", False)]
+        print_table("missing on this machine", headings, shown)
     expected = forecast(plan, device=device, tell=note)
     rows = [_entry_row(entry) for entry in expected.entries]
     text = ("benchmark", "data and settings", "profile", "variants", "seeds")
@@ -89,10 +96,6 @@ def _print_runs(plan: Plan, device: str) -> None:
     columns = [*((heading, False) for heading in text), *((heading, True) for heading in numbers)]
     notes = any(entry.note for entry in expected.entries)
     print_table("benchmarks", [*columns, *([("note", False)] * notes)], [row[: 9 + notes] for row in rows])
-    if expected.missing:
-        shown = [[m.kind, m.name, _megabytes(m.megabytes), m.how] for m in expected.missing]
-        headings = [("kind", False), ("what", False), ("to fetch", True), ("how", False)]
-        print_table("missing on this machine", headings, shown)
     note(
         f"{expected.runs} runs, estimated {duration(expected.seconds)} one after the other on this machine "
         f"and {_megabytes(expected.disk_bytes / 1e6)} of disk; {len(expected.missing)} data sets or weights "

@@ -17,7 +17,7 @@ from lossnets.datasets.columns import (
     read_rows,
     split_name,
 )
-from lossnets.datasets.masks import MASK_FOLDERS, Masked, masked_folder, read_mask
+from lossnets.datasets.masks import MASK_FOLDERS, SPLITS, Masked, masked_folder, read_mask
 from lossnets.errors import ConfigError, DataError
 from lossnets.images.files import SUFFIXES, list_images
 
@@ -31,9 +31,6 @@ __all__ = [
     "masked_folder",
     "read_mask",
 ]
-
-SPLITS = ("train", "val", "valid", "validation", "test")
-"""Names of sub-folders that are taken for splits rather than for classes."""
 
 
 def image_folder(

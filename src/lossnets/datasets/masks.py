@@ -35,7 +35,12 @@ PAIRS = (
 """Usual names of the two sub-folders, in lower case."""
 
 MASK_FOLDERS = frozenset(mask for _, mask in PAIRS)
-_SPLITS = ("train", "val", "valid", "validation", "test")
+MASK_ENDINGS = ("_mask", "-mask", "_label", "_labels", "_gt", "_seg", "_annotation")
+"""What names of masks may have beyond those of their images, all the same: ``x_mask.png`` for ``x.jpg``."""
+
+SPLITS = ("train", "val", "valid", "validation", "test")
+"""Names of sub-folders that are taken for splits, in lower case."""
+
 _TABLES = ("tiles.csv", "splits.csv", "split.csv")
 _Part = tuple[str | None, Path, Path]  # split, folder of images, folder of masks
 _NEAR = 16.5 / 255  # how far JPEG may move a value from black or white
@@ -59,7 +64,9 @@ class Masked:
 def masked_folder(
     images: str | Path, masks: str | Path | None = None, *, csv: str | Path | None = None
 ) -> tuple[Masked, ...]:
-    """Pairs of image and mask with the same name, endings aside, sorted by split and name.
+    """Pairs of image and mask with the same name, file endings aside, sorted by split and name.
+
+    Where these do not go together, the names of all masks may have one of `MASK_ENDINGS` in addition.
 
     Args:
         images: folder of the images; or, with ``masks=None``, a folder with two sub-folders of usual
@@ -100,7 +107,7 @@ def _find_pairs(root: Path) -> Iterator[_Part]:
         yield (None, *pair)
         return
     below = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir()}
-    for name in _SPLITS:
+    for name in SPLITS:
         pair = _pair_in(below[name]) if name in below else None
         if pair is not None:
             yield (split_name(name), *pair)
@@ -119,10 +126,25 @@ def _table(root: Path, csv: str | Path | None) -> Path | None:
 
 def _pairs(images: Path, masks: Path, split: str | None) -> list[Masked]:
     try:
-        pairs = pair_folders(images, masks)
+        pairs = [(image, mask) for _, image, mask in pair_folders(images, masks)]
     except ImageError as error:
-        raise DataError(f"images and masks do not go together: {error}") from error
-    return [Masked(image, mask, split) for _, image, mask in pairs]
+        pairs = _pairs_by_ending(list_images(images), list_images(masks))
+        if not pairs:
+            raise DataError(
+                f"images and masks do not go together: {error} Names of masks may also have one of "
+                f"{', '.join(MASK_ENDINGS)} at their end, the same one for all, if then all have a partner."
+            ) from error
+    return [Masked(image, mask, split) for image, mask in pairs]
+
+
+def _pairs_by_ending(images: list[Path], masks: list[Path]) -> list[tuple[Path, Path]]:
+    """Every image with the mask of its name and one ending; none where they do not all go together."""
+    stems = {image.stem: image for image in images}
+    for ending in MASK_ENDINGS:
+        mates = {mask.stem.removesuffix(ending): mask for mask in masks if mask.stem.endswith(ending)}
+        if len(images) == len(stems) == len(mates) == len(masks) and mates.keys() == stems.keys():
+            return [(stems[stem], mates[stem]) for stem in sorted(stems)]
+    return []
 
 
 def _from_table(table: Path, parts: list[_Part]) -> tuple[Masked, ...]:
@@ -137,11 +159,21 @@ def _from_table(table: Path, parts: list[_Part]) -> tuple[Masked, ...]:
     (_, images, masks), names = parts[0], [row[name] for row in rows]
     found = FileIndex(list_images(images, recursive=True), images).find_all(names, table.name)
     partners = FileIndex(list_images(masks, recursive=True), masks)
-    mates = partners.find_all([image.stem for image in found], f"masks of {table.name}")
+    mates = _mates(partners, [image.stem for image in found], f"masks of {table.name}")
     return tuple(
         Masked(image, mask, split_name(row[split]) if split else None)
         for image, mask, row in zip(found, mates, rows, strict=True)
     )
+
+
+def _mates(partners: FileIndex, stems: list[str], where: str) -> list[Path]:
+    """The masks of images by their names; if some are missing, by these and one ending for all."""
+    for ending in ("", *MASK_ENDINGS):
+        found = [partners.find(stem + ending, where) for stem in stems]
+        mates = [mask for mask in found if mask is not None]
+        if len(mates) == len(stems):
+            return mates
+    return partners.find_all(stems, where)  # which says what is missing
 
 
 def read_mask(path: str | Path, *, threshold: float | None = None) -> Tensor:
@@ -152,38 +184,48 @@ def read_mask(path: str | Path, *, threshold: float | None = None) -> Tensor:
 
     Args:
         path: the file.
-        threshold: for masks with greys, e.g. shares of annotators: what is at least this share of
-            white is 1.
+        threshold: for masks with greys, e.g. shares of annotators, or what JPEG makes of two levels: what
+            is at least this share of white is 1. Masks of 0 and 1, or of one colour on black, are read
+            as without it.
 
     Raises:
         DataError: it has more than two levels and no threshold is given.
         ImageError: it cannot be read; see `read_image`.
         ConfigError: threshold is not a number above 0 and up to 1.
     """
-    if threshold is not None and not 0 < threshold <= 1:
-        raise ConfigError(f"threshold must be above 0 and at most 1, or None; got {threshold!r}.")
+    check_threshold("threshold", threshold)
     image = read_image(path)
     grey = image.amax(0, keepdim=True)
     coloured = not bool((image.amin(0, keepdim=True) == grey).all())
+    if _one_colour(image) if coloured else _zero_and_one(grey):
+        return (grey > 0).float()
     if threshold is not None:
         return (image.mean(0, keepdim=True) >= threshold).float()
-    if coloured and _count(image.flatten(1)) == 2 and bool((grey == 0).any()):
-        return (grey > 0).float()
-    if not coloured and _two_levels(grey):
-        return (grey > (0.5 if grey.max() >= 0.5 else 0)).float()
+    if not coloured and bool(((grey <= _NEAR) | (grey >= 1 - _NEAR)).all()) and grey.max() >= 0.5:
+        return (grey > 0.5).float()
     levels = [round(v * 255) for v in torch.unique(grey).tolist()]
     some = ", ".join(map(str, levels[:6])) + (", ..." if len(levels) > 6 else "")
     raise DataError(
         f"mask {str(path)!r} must have two levels (0 and 255, 0 and 1, or one colour on black); it has "
         f"{'several colours' if coloured else f'{len(levels)} levels of grey ({some})'}. Save it with two "
-        "levels, or pass threshold=."
+        "levels, or say from which share of white on a pixel counts, e.g. 0.5: mask_threshold of the data "
+        "kind 'folders' of delineation, threshold= of read_mask."
     )
 
 
-def _two_levels(grey: Tensor) -> bool:
-    top = float(grey.max())
-    if top >= 0.5:
-        return bool(((grey <= _NEAR) | (grey >= 1 - _NEAR)).all())
+def check_threshold(argument: str, value: object) -> None:
+    """Raise ConfigError unless the value is None or a number above 0 and up to 1."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value <= 1):  # type: ignore[operator]
+        raise ConfigError(f"{argument} must be a number above 0 and at most 1, or None; got {value!r}.")
+
+
+def _one_colour(image: Tensor) -> bool:
+    """Whether (3, H, W) is one colour on black."""
+    return _count(image.flatten(1)) == 2 and bool((image.amax(0) == 0).any())
+
+
+def _zero_and_one(grey: Tensor) -> bool:
     ones = torch.tensor([0.0, 1 / 255, 1 / 65535])  # 0/1 in a file of 8 or 16 bits
     return bool(torch.isin(grey, ones).all()) and _count(grey.flatten(1)) <= 2
 

@@ -13,6 +13,9 @@ from lossnets.torchvision_compat import ensure_torchvision
 SSIM_WINDOW = 11
 """Side in pixels of the Gaussian window of `ssim` (σ = 1.5), and so the smallest image it takes."""
 
+PSNR_CAP = 100.0
+"""dB that benchmarks take for more: equal images have infinitely many, and a mean of them no meaning."""
+
 
 def psnr(input: Tensor, target: Tensor, *, border: int = 0) -> Tensor:  # noqa: A002
     """Peak signal-to-noise ratio in dB: images (N, C, H, W) in [0, 1], twice -> (N,); equal images: inf.

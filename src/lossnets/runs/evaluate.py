@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lossnets.benchmarks.base import Evaluation, Score
+from lossnets.benchmarks.engine.fit import Execution
 from lossnets.errors import DataError, WeightsError
 from lossnets.runs.benchmarks import BenchmarkChoice
 from lossnets.runs.environment import PeakMemory, environment
@@ -34,6 +35,7 @@ class Group:
         folder: where relative paths in loss names start: the folder of the plan.
         places: folder that holds a folder for each run that trains something; its checkpoints, logs
             and pictures are kept there. Empty: nowhere.
+        loaders: processes that load images for a training; 0: the process that trains.
     """
 
     configs: tuple[RunConfig, ...]
@@ -41,6 +43,7 @@ class Group:
     device: str = "cpu"
     folder: str = "."
     places: str = ""
+    loaders: int = 0
 
     def __str__(self) -> str:
         first = self.configs[0]
@@ -90,17 +93,19 @@ def _results(group: Group, progress: ItemProgress | None) -> Mapping[str, Evalua
             variant=first.variant,
             seed=first.seed,
             profile=first.profile,
-            device=group.device,
+            device=Execution.parse(group.device).first,
             progress=progress,
         )
         return {names[name]: result for name, result in found.items()}
     trains = group.choice.trains
-    bank = load_bank(list(names), "cpu" if trains else group.device)  # the training moves its loss itself
+    first_device = Execution.parse(group.device).first
+    bank = load_bank(list(names), "cpu" if trains else first_device)  # the training moves its loss itself
     _check_unchanged(group.configs, bank_signatures(bank, list(names.values()), group.folder))
-    more: dict[str, Any] = {"folder": run_folder(group.places, first)} if trains and group.places else {}
-    found = benchmark.evaluate_many(
-        bank, seed=first.seed, profile=first.profile, device=group.device, progress=progress, **more
-    )
+    more: dict[str, Any] = {"device": first_device}
+    if trains:
+        more = {"device": group.device, "workers": group.loaders}
+        more |= {"folder": run_folder(group.places, first)} if group.places else {}
+    found = benchmark.evaluate_many(bank, seed=first.seed, profile=first.profile, progress=progress, **more)
     return {names[name]: result for name, result in found.items()}
 
 

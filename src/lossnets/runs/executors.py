@@ -4,7 +4,8 @@ An executor only computes. The process that started the sweep claims runs and wr
 that workers need no access to it. Promises of every executor:
 
 * each group that is taken from the iterable is answered with one outcome for each of its runs, in
-  any order, as soon as they exist; a worker that dies answers with failures, not with an exception;
+  any order, as soon as they exist; a group whose worker dies is tried once more, alone, and is then
+  answered with failures, not with an exception;
 * a group is taken only when there is room to work on it, so that nothing is claimed too early;
 * closing the iterator (an error, Ctrl-C) ends the work that is under way.
 """
@@ -74,19 +75,42 @@ class ProcessExecutor:
                     running[pool.submit(_in_worker, self._evaluate, group)] = group
                 if not running:
                     return
+                dead: list[Group] = []
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    broken, outcomes = _collect(future, running.pop(future))
-                    if broken:
-                        pool.shutdown(wait=False, cancel_futures=True)
-                        pool = self._pool()
-                    yield from outcomes
+                    outcomes, group = _collect(future, running[future]), running.pop(future)
+                    if outcomes is None:
+                        dead.append(group)
+                    else:
+                        yield from outcomes
+                if dead:  # one worker died, and the pool took the others with it: who was it?
+                    _end(pool)
+                    suspects = [*dead, *running.values()]
+                    running.clear()
+                    pool = self._pool()
+                    for group in suspects:
+                        yield from self._alone(group)
         finally:
             _end(pool)
 
-    def _pool(self) -> ProcessPoolExecutor:
+    def _alone(self, group: Group) -> list[Outcome]:
+        """Try a group again, in a process of its own."""
+        pool = self._pool(1)
+        try:
+            outcomes = _collect(pool.submit(_in_worker, self._evaluate, group), group)
+        finally:
+            _end(pool)
+        if outcomes is not None:
+            return outcomes
+        message = (
+            "the process that worked on this run died, twice (killed, or out of memory). Start the sweep "
+            "again to retry, with fewer --workers if memory was short"
+        )
+        return [Outcome(config, failure=Failure("WorkerDied", message)) for config in group.configs]
+
+    def _pool(self, workers: int | None = None) -> ProcessPoolExecutor:
         threads = max(1, (os.cpu_count() or 1) // self.workers)
         return ProcessPoolExecutor(
-            self.workers,
+            workers or self.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
             initargs=(threads,),
@@ -97,17 +121,14 @@ def _in_worker(evaluate: Evaluate, group: Group) -> list[Outcome]:
     return list(evaluate(group))
 
 
-def _collect(future: Future[list[Outcome]], group: Group) -> tuple[bool, list[Outcome]]:
+def _collect(future: Future[list[Outcome]], group: Group) -> list[Outcome] | None:
+    """Outcomes of a group; None where its process died, or another one of the pool."""
     try:
-        return False, future.result()
+        return future.result()
     except BrokenProcessPool:
-        message = (
-            "a worker process died while this run was in flight (killed, or out of memory). Start the "
-            "sweep again to retry, with fewer --workers if memory was short"
-        )
-        return True, [Outcome(c, failure=Failure("WorkerDied", message)) for c in group.configs]
+        return None
     except Exception as error:  # an outcome that does not pickle, for one
-        return False, [Outcome(c, failure=Failure.of(error)) for c in group.configs]
+        return [Outcome(c, failure=Failure.of(error)) for c in group.configs]
 
 
 def _start_worker(threads: int) -> None:
@@ -132,6 +153,10 @@ def _end(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.terminate()
+    for process in processes:  # the interpreter would wait for them at its end
+        process.join(5)
+        if process.is_alive():
+            process.kill()
 
 
 class RayExecutor:

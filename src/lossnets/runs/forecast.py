@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lossnets.benchmarks.base import Workload
 from lossnets.benchmarks.engine.fit import Execution
-from lossnets.errors import LossnetsError
+from lossnets.errors import ImageError, LossnetsError
 from lossnets.home import atomic_write, home, make_folder
-from lossnets.losses import load_loss, parse_loss
+from lossnets.losses import ImageLoss, load_loss, parse_loss
 from lossnets.networks import network_spec
 from lossnets.networks.inventory import weights_card
 from lossnets.runs.losses import located
@@ -29,7 +29,7 @@ _PICTURES_BYTES = 2_000_000
 _ITEM_BYTES = 100  # of a pair of images in the store
 SIDE = 128
 """Losses are timed on one image of this side; time is taken to grow with the number of pixels."""
-_REPEATS = 3
+_REPEATS = 2
 
 Tell = Callable[[str], None]
 
@@ -39,7 +39,7 @@ class Missing:
     """Something that the plan needs and this machine does not have.
 
     Attributes:
-        kind: ``data`` or ``weights``.
+        kind: ``data``, ``unreadable`` (an image of the data) or ``weights``.
         name: data set of which benchmark, or network.
         megabytes: to be downloaded (10^6 bytes); None where unknown.
         how: where to get it.
@@ -94,6 +94,11 @@ class Forecast:
         return sum(entry.disk_bytes for entry in self.entries)
 
 
+def missing(plan: Plan) -> tuple[Missing, ...]:
+    """Data sets and weights that the plan needs and this machine does not have."""
+    return (*_missing_data(plan), *_missing_weights(plan))
+
+
 def forecast(plan: Plan, *, device: str = "cpu", tell: Tell = logger.info) -> Forecast:
     """Look for what is missing and time each loss and each benchmark's model on this machine.
 
@@ -108,8 +113,7 @@ def forecast(plan: Plan, *, device: str = "cpu", tell: Tell = logger.info) -> Fo
     """
     clock = Clock(Execution.parse(device).first, tell)
     entries = tuple(_entry(entry, clock, plan.folder) for entry in plan.entries)
-    clock.keep()
-    return Forecast(entries, (*_missing_data(plan), *_missing_weights(plan)))
+    return Forecast(entries, missing(plan))
 
 
 class Clock:
@@ -120,7 +124,7 @@ class Clock:
         self._file = home() / "throughput.json"
         self._place = f"{device} {torch.get_num_threads()} threads torch {torch.__version__} {__version__}"
         self._all = self._read()
-        self._known: dict[str, list[float]] = self._all.setdefault(self._place, {})
+        self._known: dict[str, float] = self._all.setdefault(self._place, {})
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -138,39 +142,49 @@ class Clock:
         except LossnetsError as error:
             logger.debug("throughput is not kept: %s", error)
 
-    def loss(self, name: str, folder: str) -> tuple[float, float]:
-        """Seconds a megapixel of (forward and backward with an encoded target, encoding)."""
+    def encode(self, name: str, folder: str) -> float:
+        """Seconds a megapixel of encoding a target: one pass through the network."""
+
+        def measure(loss: ImageLoss, image: Tensor) -> float:
+            return self._least(lambda: loss.encode(image))
+
+        return self._loss("encoding", name, folder, measure)
+
+    def step(self, name: str, folder: str) -> float:
+        """Seconds a megapixel of forward and backward with an encoded target."""
+
+        def measure(loss: ImageLoss, image: Tensor) -> float:
+            encoded = loss.encode(image)
+            return self._least(lambda: loss(image.flip(-1).requires_grad_(), encoded).backward())
+
+        return self._loss("step", name, folder, measure)
+
+    def _loss(
+        self, what: str, name: str, folder: str, measure: Callable[[ImageLoss, Tensor], float]
+    ) -> float:
         spec = parse_loss(located(name, folder))
         if spec.family != "pixel":
             spec = replace(spec, weights="random-0", head="")
-        if str(spec) not in self._known:
-            self._tell(f"timing {name}")
-            self._known[str(spec)] = list(self._time_loss(str(spec)))
-        step, encode = self._known[str(spec)]
-        return step, encode
-
-    def _time_loss(self, name: str) -> tuple[float, float]:
-        loss = load_loss(name, device=self.device)
-        side = max(SIDE, int(getattr(loss, "min_size", 0) or 0))
-        target, image = (torch.rand(1, 3, side, side, device=self.device) for _ in range(2))
-        encoded = loss.encode(target)
-
-        def step() -> None:
-            output = image.clone().requires_grad_()
-            loss(output, encoded).backward()
-
-        megapixels = side * side / 1e6
-        return self._median(step) / megapixels, self._median(lambda: loss.encode(target)) / megapixels
+        key = f"{what} {spec}"
+        if key not in self._known:
+            self._tell(f"timing {name} ({what})")
+            loss = load_loss(spec, device=self.device)
+            side = max(SIDE, int(getattr(loss, "min_size", 0) or 0))
+            seconds = measure(loss, torch.rand(1, 3, side, side, device=self.device))
+            self._known[key] = seconds / (side * side / 1e6)
+            self.keep()
+        return self._known[key]
 
     def model(self, key: str, bare_step: Callable[[], int]) -> float:
         """Seconds an image of a training step without a loss network."""
         if key not in self._known:
             self._tell(f"timing the model of {key}")
             images = bare_step()
-            self._known[key] = [self._median(bare_step) / images]
-        return self._known[key][0]
+            self._known[key] = self._least(bare_step) / images
+            self.keep()
+        return self._known[key]
 
-    def _median(self, action: Callable[[], object]) -> float:
+    def _least(self, action: Callable[[], object]) -> float:
         action()  # the first call also starts things
         seconds = []
         for _ in range(_REPEATS):
@@ -179,7 +193,7 @@ class Clock:
             if self.device.startswith("cuda"):
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - start)
-        return statistics.median(seconds)
+        return min(seconds)  # what else the machine does only adds
 
 
 def _entry(entry: PlanEntry, clock: Clock, folder: str) -> EntryForecast:
@@ -196,7 +210,8 @@ def _entry(entry: PlanEntry, clock: Clock, folder: str) -> EntryForecast:
     seconds: float | None = None
     per_image = 0.0
     if entry.benchmark.trains:
-        key = f"{type(benchmark).__name__} {entry.profile} {entry.benchmark.settings}"
+        settings = (load.side, benchmark.protocol(entry.profile), entry.benchmark.settings)
+        key = f"{entry.benchmark.name} {settings}"
         per_image = clock.model(key, benchmark.bare_step(entry.profile, clock.device))
     try:
         seconds = sum(_run_seconds(run.loss, load, per_image, clock, folder) for run in runs)
@@ -206,11 +221,13 @@ def _entry(entry: PlanEntry, clock: Clock, folder: str) -> EntryForecast:
 
 
 def _run_seconds(loss: str, load: Workload, per_image: float, clock: Clock, folder: str) -> float:
-    step, encode = clock.loss(loss, folder)
     megapixels = load.side * load.side / 1e6
+    seconds = load.pairs * megapixels * 2 * clock.encode(loss, folder)
     images = load.steps * load.step_images
-    training = images * (per_image + megapixels * (step * load.comparisons + encode))
-    return training + load.pairs * megapixels * 2 * encode
+    if images:
+        per_comparison = load.comparisons * clock.step(loss, folder) + clock.encode(loss, folder)
+        seconds += images * (per_image + megapixels * per_comparison)
+    return seconds
 
 
 def _missing_data(plan: Plan) -> list[Missing]:
@@ -219,7 +236,8 @@ def _missing_data(plan: Plan) -> list[Missing]:
         try:
             entry.benchmark.load()
         except LossnetsError as error:  # noqa: PERF203
-            found.setdefault(str(error), Missing("data", str(entry.benchmark), None, str(error)))
+            kind = "unreadable" if isinstance(error, ImageError) else "data"
+            found.setdefault(str(error), Missing(kind, str(entry.benchmark), None, str(error)))
     return list(found.values())
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from lossnets.errors import ConfigError, unknown_name
 
 UNRESOLVED = "unresolved"
-"""The signature of a loss that could not be loaded: its weights, so its number, are not known."""
+"""The signature of a loss that could not be loaded, and the fingerprint of data that could not be read."""
 
 
 def canonical_json(value: object) -> str:
@@ -117,8 +117,8 @@ class RunConfig:
 
     @property
     def resolved(self) -> bool:
-        """False for a loss that could not be loaded."""
-        return self.signature != UNRESOLVED
+        """False where the loss could not be loaded or the data could not be read."""
+        return UNRESOLVED not in (self.signature, self.fingerprint)
 
     def __str__(self) -> str:
         head = f"{self.loss} on {self.benchmark}/{self.data}"

@@ -89,11 +89,11 @@ class Recorder:
         if self._trouble is not None:
             raise StoreError(f"{self._trouble} {self._rescue}".strip()) from self._trouble
 
-    def fail(self, configs: Sequence[RunConfig], errors: dict[str, LossnetsError], device: str) -> None:
-        """Record runs whose loss could not be loaded."""
+    def fail(self, configs: Sequence[RunConfig], errors: dict[RunConfig, LossnetsError], device: str) -> None:
+        """Record runs whose loss could not be loaded, or whose data could not be read."""
         for config in configs:
             if self._claim(config):
-                failure = Failure.of(errors[config.loss])
+                failure = Failure.of(errors[config])
                 self._record(Outcome(config, failure=failure, environment=environment(device)))
 
     def tell(self, record: RunRecord | None) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from lossnets.errors import ConfigError, LossnetsError
+from lossnets.benchmarks.base import benchmark_class
+from lossnets.benchmarks.engine.fit import Execution
+from lossnets.errors import ConfigError, ImageError, LossnetsError
+from lossnets.runs.benchmarks import DataName
 from lossnets.runs.evaluate import Group
 from lossnets.runs.executors import Executor, LocalExecutor
 from lossnets.runs.folders import runs_folder
 from lossnets.runs.identity import UNRESOLVED, RunConfig
 from lossnets.runs.lease import Heartbeat
 from lossnets.runs.losses import network_of, signatures
-from lossnets.runs.plan import Plan, PlannedRun
+from lossnets.runs.plan import Plan, PlanEntry, PlannedRun
 from lossnets.runs.recorder import Progress, Recorder, SweepEvent
 from lossnets.runs.records import RunRecord
 from lossnets.runs.rescue import take_in
@@ -60,6 +63,7 @@ def run_sweep(
     existing: Existing = "skip",
     executor: Executor | None = None,
     device: str = "cpu",
+    loaders: int = 0,
     progress: Progress | None = None,
 ) -> SweepSummary:
     """Evaluate every run of the plan that the store does not have; safe to stop and call again.
@@ -72,19 +76,23 @@ def run_sweep(
             always tried again.
         executor: where to compute; this process by default.
         device: where the networks run.
+        loaders: processes that load images for each training; 0: the one that trains.
         progress: told of each run that was stored.
 
     Returns:
-        What was done. A run that fails is recorded with its error and does not stop the others.
+        What was done. A run that fails is recorded with its error and does not stop the others; so
+        are all runs of a benchmark one of whose images cannot be read.
 
     Raises:
         DataError: data of a benchmark are missing; nothing has run then.
-        ConfigError: ``existing="error"`` and some runs are done; nothing has run then.
+        ConfigError: ``existing="error"`` and some runs are done, or there is no such device; nothing
+            has run then.
         StoreError: the store cannot be written; what was recorded before is kept, and what was
             finished since lies in a rescue file that the message names.
     """
     if existing not in ("skip", "rerun", "error"):
         raise ConfigError(f"existing must be 'skip', 'rerun' or 'error'; got {existing!r}")
+    Execution.parse(device).check()
     take_in(store)
     planned, broken = _resolve(plan)
     configs = list(planned)
@@ -100,7 +108,8 @@ def run_sweep(
     todo = [config for config in configs if config not in leave]
     sweep = Recorder(store, existing == "rerun", progress, len(skipped), len(configs))
     resolved = {config: planned[config] for config in todo if config.resolved}
-    groups = _groups(resolved, device, plan.folder, str(runs_folder(store)))
+    shared = Group((), plan.benchmarks[0], device, plan.folder, str(runs_folder(store)), loaders)
+    groups = _groups(resolved, shared)
     with Heartbeat(store):
         try:
             sweep.tell(None)
@@ -123,38 +132,53 @@ def _done(store: Store, configs: Sequence[RunConfig]) -> list[RunConfig]:
     return [config for config in configs if statuses.get(config.identity) == "done"]
 
 
-def _resolve(plan: Plan) -> tuple[dict[RunConfig, PlannedRun], dict[str, LossnetsError]]:
-    """Planned runs with signatures and fingerprints, and the losses that cannot be loaded."""
+def _resolve(plan: Plan) -> tuple[dict[RunConfig, PlannedRun], dict[RunConfig, LossnetsError]]:
+    """Planned runs with signatures and fingerprints, and those whose loss or data cannot be read."""
     data = {
-        (entry.benchmark, entry.profile, variant, seed): entry.benchmark.describe_data(
-            entry.profile, seed, variant
-        )
+        (entry.benchmark, entry.profile, variant, seed): _described(entry, seed, variant)
         for entry in plan.entries
         for variant in entry.variants
         for seed in entry.seeds
     }
     known = signatures(plan.losses, plan.folder)
-    broken = {loss: answer for loss, answer in known.items() if isinstance(answer, LossnetsError)}
     configs: dict[RunConfig, PlannedRun] = {}
+    broken: dict[RunConfig, LossnetsError] = {}
     for run in plan.runs():
-        answer = known[run.loss]
+        loss = known[run.loss]
         described = data[run.benchmark, run.profile, run.variant, run.seed]
+        name = described if isinstance(described, DataName) else _unread(run)
         config = RunConfig(
             loss=run.loss,
-            signature=answer if isinstance(answer, str) else UNRESOLVED,
+            signature=loss if isinstance(loss, str) else UNRESOLVED,
             benchmark=run.benchmark.name,
-            data=described.name,
-            fingerprint=described.fingerprint,
+            data=name.name,
+            fingerprint=name.fingerprint,
             profile=run.profile,
             variant=run.variant,
             seed=run.seed,
             options=run.benchmark.settings,
         )
         configs[config] = run
+        for answer in (described, loss):
+            if isinstance(answer, LossnetsError):
+                broken[config] = answer
     return configs, broken
 
 
-def _groups(runs: dict[RunConfig, PlannedRun], device: str, folder: str, places: str) -> list[Group]:
+def _unread(run: PlannedRun) -> DataName:
+    """What stands for data that could not be read."""
+    return DataName(benchmark_class(run.benchmark.name).data, UNRESOLVED)  # type: ignore[attr-defined]
+
+
+def _described(entry: PlanEntry, seed: int, variant: str) -> DataName | LossnetsError:
+    """Name and fingerprint of the data; the error where one of their images cannot be read."""
+    try:
+        return entry.benchmark.describe_data(entry.profile, seed, variant)
+    except ImageError as error:
+        return error
+
+
+def _groups(runs: dict[RunConfig, PlannedRun], shared_by_all: Group) -> list[Group]:
     """Runs that can share a pass over the data; where something is trained none does."""
     shared: dict[object, list[RunConfig]] = {}
     for config, run in runs.items():
@@ -162,6 +186,6 @@ def _groups(runs: dict[RunConfig, PlannedRun], device: str, folder: str, places:
         alone = config.identity if trains else network_of(run.loss)
         shared.setdefault((run.benchmark, run.profile, run.variant, run.seed, alone), []).append(config)
     return [
-        Group(tuple(members), runs[members[0]].benchmark, device, folder, places)
+        replace(shared_by_all, configs=tuple(members), choice=runs[members[0]].benchmark)
         for members in shared.values()
     ]

@@ -201,6 +201,31 @@ class TestMaskedFolder:
         with pytest.raises(DataError, match=r"masks of tiles.csv: 1 of 2 images are not below"):
             masked_folder(tmp_path)
 
+    @pytest.mark.parametrize("ending", ["_mask", "-mask", "_label", "_labels", "_gt", "_seg", "_annotation"])
+    def test_masks_with_an_ending(self, ending, tmp_path):
+        images(tmp_path, "images/b.jpg", "images/a.jpg", f"masks/a{ending}.png", f"masks/b{ending}.png")
+        pairs = {(item.image.name, item.mask.name) for item in masked_folder(tmp_path)}
+        assert pairs == {("a.jpg", f"a{ending}.png"), ("b.jpg", f"b{ending}.png")}
+        csv = table(tmp_path / "tiles.csv", "file\nb\n")
+        (item,) = masked_folder(tmp_path / "images", tmp_path / "masks", csv=csv)
+        assert item.mask.name == f"b{ending}.png"
+
+    def test_equal_names_come_before_endings(self, tmp_path):
+        images(tmp_path, *(f"{kind}/{name}.png" for kind in ("images", "masks") for name in ("a", "a_mask")))
+        assert all(item.image.name == item.mask.name for item in masked_folder(tmp_path))
+
+    @pytest.mark.parametrize(
+        "masks",
+        [("a_mask", "b_gt"), ("a_mask",), ("a_mask", "b_mask", "c_mask"), ("a_mask", "b"), ("a_x", "b_x")],
+        ids=["two endings", "one missing", "one too many", "not all", "not known"],
+    )
+    def test_endings_that_do_not_pair_all(self, masks, tmp_path):
+        images(tmp_path, "images/a.jpg", "images/b.jpg", *(f"masks/{name}.png" for name in masks))
+        with pytest.raises(
+            DataError, match=r"only in .*images'.*a.* may also have one of _mask, .*_annotation at their end"
+        ):
+            masked_folder(tmp_path)
+
     def test_a_table_does_not_go_with_splits_in_folders(self, tmp_path):
         images(tmp_path, *(f"{split}/{kind}/a.png" for split in ("train", "test") for kind in ("sat", "map")))
         csv = table(tmp_path / "tiles.csv", "file\na\n")
@@ -244,7 +269,9 @@ class TestReadMask:
     @pytest.mark.parametrize("levels", [[0, 1, 2], [0, 128, 255], [0, 100], [3, 7]])
     def test_others_are_refused(self, levels, tmp_path):
         path = image(tmp_path / "m.png", np.array([levels], np.uint8))
-        with pytest.raises(DataError, match=r"must have two levels .*levels of grey .* or pass threshold="):
+        with pytest.raises(
+            DataError, match=r"two levels .*levels of grey .*mask_threshold of .*, threshold= of"
+        ):
             read_mask(path)
 
     def test_a_photograph_is_refused(self, tmp_path):
@@ -256,8 +283,31 @@ class TestReadMask:
         path = image(tmp_path / "m.png", np.array([[0, 51, 102, 204]], np.uint8))
         assert read_mask(path, threshold=0.4).flatten().tolist() == [0, 0, 1, 1]
         assert read_mask(path, threshold=0.41).flatten().tolist() == [0, 0, 0, 1]
-        with pytest.raises(ConfigError, match="threshold must be above 0 and at most 1"):
+        with pytest.raises(ConfigError, match="threshold must be a number above 0 and at most 1"):
             read_mask(path, threshold=0)
+
+    @pytest.mark.parametrize("quality", [60, 75])
+    def test_jpeg_of_usual_quality_needs_a_threshold(self, quality, tmp_path):
+        blocks = np.kron(TRUTH, np.ones((6, 6))).astype(bool)
+        path = image(tmp_path / "m.jpg", blocks.astype(np.uint8) * 255, quality=quality)
+        with pytest.raises(DataError, match=r"mask_threshold of the data kind 'folders'"):
+            read_mask(path)
+        assert torch.equal(read_mask(path, threshold=0.5)[0].bool(), torch.from_numpy(blocks))
+
+    @pytest.mark.parametrize(
+        "values",
+        [TRUTH.astype(np.uint8), TRUTH.astype(np.uint16), TRUTH[..., None] * np.array([255, 0, 0], np.uint8)],
+        ids=["0/1", "16 bit 0/1", "red on black"],
+    )
+    def test_a_threshold_does_not_empty_masks_that_have_two_levels(self, values, tmp_path):
+        got = read_mask(image(tmp_path / "m.png", values), threshold=0.5)
+        assert torch.equal(got[0].bool(), torch.from_numpy(TRUTH))
+
+    def test_a_threshold_counts_for_values_near_black_and_white(self, tmp_path):
+        path = image(tmp_path / "m.png", np.array([[0, 13, 242, 255]], np.uint8))
+        assert read_mask(path).flatten().tolist() == [0, 0, 1, 1]
+        assert read_mask(path, threshold=0.05).flatten().tolist() == [0, 1, 1, 1]
+        assert read_mask(path, threshold=1).flatten().tolist() == [0, 0, 0, 1]
 
     def test_no_image(self, tmp_path):
         with pytest.raises(ImageError, match="is not an image"):
@@ -311,6 +361,6 @@ class TestRealFolders:
     def test_shares_of_annotators_need_a_threshold(self, shared_data):
         items = masked_folder(shared_data / "bsds500")
         assert Counter(item.split for item in items) == {"train": 200, "val": 100, "test": 200}
-        with pytest.raises(DataError, match="pass threshold="):
+        with pytest.raises(DataError, match="threshold= of read_mask"):
             read_mask(items[0].mask)
         assert 0 < read_mask(items[0].mask, threshold=0.5).mean() < 0.1

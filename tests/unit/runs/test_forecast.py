@@ -28,8 +28,11 @@ profile: smoke
 class Fixed(Clock):
     """Every loss takes 2 s a megapixel, its encoding 1 s, and every model 0.5 s an image."""
 
-    def loss(self, name: str, folder: str) -> tuple[float, float]:
-        return 2.0, 1.0
+    def step(self, name: str, folder: str) -> float:
+        return 2.0
+
+    def encode(self, name: str, folder: str) -> float:
+        return 1.0
 
     def model(self, key: str, bare_step: object) -> float:
         return 0.5
@@ -77,7 +80,7 @@ def test_measured_figures_are_kept_and_used_again() -> None:
 def test_a_damaged_file_of_figures_is_measured_again() -> None:
     home().mkdir(parents=True)
     (home() / "throughput.json").write_text("{")
-    assert Clock("cpu", print).loss("pixel:mse", ".")[0] > 0
+    assert Clock("cpu", print).step("pixel:mse", ".") > 0
 
 
 def test_the_study_is_counted_without_its_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,15 +27,12 @@ from lossnets.benchmarks.autoencoding.predictors import (
 from lossnets.benchmarks.autoencoding.profiles import PREDICTOR_BATCH, Size
 from lossnets.benchmarks.autoencoding.task import AutoencodingTask
 from lossnets.benchmarks.base import OVERALL, Evaluation, Score, ScoreKind
-from lossnets.benchmarks.intervals import Part, estimate
-from lossnets.benchmarks.pictures import save_picture
-from lossnets.images.quality import psnr, ssim
+from lossnets.benchmarks.intervals import Part, estimate, mean_of
+from lossnets.benchmarks.pictures import MAX_ROWS, OUTPUT, save_picture
+from lossnets.images.quality import PSNR_CAP, psnr, ssim
 
-SHOWN = 6
-"""Test images in the reconstruction sheet."""
 _AT_ONCE = 64
 _RAW_SIDE = 16
-_PSNR_LIMIT = 100.0
 NO_IMAGES = "this training scheme predicts features, so there is no reconstruction"
 
 _QUALITY = (
@@ -181,18 +178,18 @@ def reconstruct(
     if task.scheme.decodes == "features":
         return {}
     values: dict[str, list[Tensor]] = {kind.name: [] for kind in _QUALITY}
-    shown = {k * len(images) // SHOWN for k in range(SHOWN)}  # of all classes, where they are in order
+    shown = {k * len(images) // MAX_ROWS for k in range(MAX_ROWS)}  # of all classes, where they are in order
     done = 0
     for batch in _batches(images, device):
         with torch.no_grad():
             output = task.model(task.inputs(batch)).output.float()
         values["pixel_mse"].append((output - batch).square().mean((1, 2, 3)).cpu())
-        values["psnr"].append(psnr(output, batch).clamp(max=_PSNR_LIMIT).cpu())
+        values["psnr"].append(psnr(output, batch).clamp(max=PSNR_CAP).cpu())
         values["ssim"].append(ssim(output, batch).cpu())
         for k in sorted(shown.intersection(range(done, done + len(batch)))):
             row = Path(str(images.names[k])).with_suffix("").as_posix().replace("/", "-")
             save_picture(folder, row=row, column="input", image=batch[k - done].cpu())
-            save_picture(folder, row=row, column="output", image=output[k - done].cpu())
+            save_picture(folder, row=row, column=OUTPUT, image=output[k - done].cpu())
         done += len(batch)
     return {name: torch.cat(parts).double().numpy() for name, parts in values.items()}
 
@@ -206,18 +203,9 @@ def _quality_scores(
         if kind.name not in quality:
             yield Score(row[0], np.nan, *row[1:], OVERALL, np.nan, np.nan, len(names), NO_IMAGES)
             continue
-        part = Part(_mean(quality[kind.name]), names)
+        part = Part(mean_of(quality[kind.name]), names)
         found = estimate([part], resamples=resamples, seed=seed)
         yield Score(row[0], found.value, *row[1:], OVERALL, found.low, found.high, len(names), found.note)
-
-
-def _mean(values: NDArray[np.float64]) -> Any:
-    def statistic(weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        if weights is None:
-            return np.array([values.mean()])
-        return np.asarray(weights @ values / weights.sum(1))
-
-    return statistic
 
 
 def _facts(task: AutoencodingTask, found: Predictions, classes: int) -> dict[str, str | int | float | None]:
@@ -233,6 +221,7 @@ def _facts(task: AutoencodingTask, found: Predictions, classes: int) -> dict[str
         "predictor_training_images": len(parts.train),
         "predictor_validation_images": len(parts.validation),
         "test_images": len(parts.test),
+        "test_images_of_unseen_classes": int((~torch.isin(parts.test.labels, parts.train.labels)).sum()),
         "features": task.features.width if task.features else None,
     }
     for one in found.trained:

@@ -44,12 +44,13 @@ def read_folder(
 
     Raises:
         ConfigError: ``test_share`` is not between 0 and 1.
-        DataError: something is missing or malformed, or a class of the test set has no training image.
+        DataError: something is missing or malformed, or a class of a given test split has no training
+            image (where the test set is drawn, that may happen by chance and is counted in the facts).
     """
     if not 0 < test_share < 1:
         raise ConfigError(f"test_share must lie between 0 and 1; got {test_share!r}.")
     items = labelled_folder(root, csv=csv)
-    groups = _groups(items, test_share)
+    groups = _groups(_checked_splits(items), test_share)
     classes = class_names(items)
     sets = {name: _labelled(group, root, classes) for name, group in groups.items() if group}
     unlabelled, prints = None, [fingerprint([item.path for item in items], root)]
@@ -60,6 +61,43 @@ def read_folder(
     described = [*prints, *(f"{i.path.name} {i.label} {i.split}" for i in items), str(test_share)]
     content = hashlib.sha256("\n".join(described).encode()).hexdigest()
     return Corpus(classes, sets["train"], sets["test"], unlabelled, sets.get("val"), content)
+
+
+def _checked_splits(items: Sequence[Labelled]) -> Sequence[Labelled]:
+    """The items, if all of them have one of the known splits, or none has any."""
+    named = {item.split for item in items}
+    unknown = sorted(str(name) for name in named - {"train", "val", "test", None})
+    if unknown:
+        raise DataError(
+            f"splits must be 'train', 'val' (or 'valid', 'validation') and 'test'; got {_listed(unknown)}. "
+            "Rename them, or leave the column out to have a test set drawn."
+        )
+    if None in named and len(named) > 1:
+        without = [item.path.name for item in items if item.split is None]
+        given = _listed(sorted(str(name) for name in named - {None}))
+        raise DataError(
+            f"splits must be given for all images or for none; got {given} and {len(without)} of "
+            f"{len(items)} images without one ({_listed(without)}). Fill them in, or leave those rows out."
+        )
+    return items
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, quoted."""
+    return ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+
+
+def _check_learnable(train: Sequence[Labelled], test: Sequence[Labelled]) -> None:
+    """Raise DataError where a given test split has classes that no training image shows."""
+    known = {item.label for item in train}
+    unseen = [item.label for item in test if item.label not in known]
+    if unseen:
+        classes = list(dict.fromkeys(unseen))
+        raise DataError(
+            f"classes of the test split must have training images; got none of {len(classes)} class(es) that "
+            f"{len(unseen)} test image(s) show: {_listed(classes)}. Add training images of them, or leave "
+            "those test images out."
+        )
 
 
 def _groups(items: Sequence[Labelled], test_share: float) -> dict[str, list[Labelled]]:
@@ -75,6 +113,8 @@ def _groups(items: Sequence[Labelled], test_share: float) -> dict[str, list[Labe
     if not chosen["train"] or not chosen["test"]:
         splits = ", ".join(sorted(str(name) for name in named))
         raise DataError(f"splits must be 'train', 'test' and perhaps 'val', or none at all; got: {splits}.")
+    if "test" in named:
+        _check_learnable(chosen["train"], chosen["test"])
     return chosen
 
 

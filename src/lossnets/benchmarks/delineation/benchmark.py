@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from lossnets.benchmarks.base import Evaluation, Progress, Workload, check_profile
 from lossnets.benchmarks.delineation.data import Scenes
 from lossnets.benchmarks.delineation.metrics import BUFFER, THRESHOLD, Map, best_threshold, count
-from lossnets.benchmarks.delineation.network import Delineator
+from lossnets.benchmarks.delineation.network import STRIDE, Delineator
 from lossnets.benchmarks.delineation.objective import bce
 from lossnets.benchmarks.delineation.profiles import SIZES
 from lossnets.benchmarks.delineation.results import KINDS, Measured, item_columns, score_rows, stacked
-from lossnets.benchmarks.delineation.splits import TEST, TRAIN
+from lossnets.benchmarks.delineation.splits import TRAIN
 from lossnets.benchmarks.delineation.task import DelineationTask, crop_side
 from lossnets.benchmarks.engine import Task, TrainingBenchmark
 from lossnets.benchmarks.engine.task import PRECISIONS
@@ -109,8 +109,13 @@ class Delineation(TrainingBenchmark):
         return Delineator(self._refinements, size.widths), images
 
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> DelineationTask:
-        """See `TrainingBenchmark.task`."""
-        return DelineationTask(
+        """See `TrainingBenchmark.task`; the images that are for validation and testing are read once before.
+
+        Raises:
+            DataError: one of them is too small, or its mask has another size or more than two levels.
+            ImageError: one of them cannot be read.
+        """
+        task = DelineationTask(
             self.scenes(profile),
             loss,
             SIZES[profile],
@@ -119,6 +124,8 @@ class Delineation(TrainingBenchmark):
             refinements=self._refinements,
             precision=self._precision,
         )
+        task.scenes.check((*task.validation, *task.test), STRIDE)
+        return task
 
     def test(
         self,
@@ -191,7 +198,7 @@ def measure(task: DelineationTask, tuned: float, device: str, folder: Path) -> M
         folder: of the pictures.
     """
     scenes = task.scenes
-    indices = scenes.of(TEST, task.size.test)
+    indices = task.test
     fixed, best, everything, entropies, pixels = [], [], [], [], []
     shown = {i * len(indices) // MAX_ROWS for i in range(MAX_ROWS)}
     for number, index in enumerate(indices):

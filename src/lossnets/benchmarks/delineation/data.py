@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class Scenes:
         reader: index -> image (3, H, W) in [0, 1], mask (1, H, W), 0 or 1.
         fingerprint: sha256 over names, splits and files.
         groups: where each scene was cut from; equal for scenes that are no independent facts.
+        files: what messages call each scene: the path of its image; empty: its name.
     """
 
     names: tuple[str, ...]
@@ -45,11 +46,13 @@ class Scenes:
     reader: Reader
     fingerprint: str
     groups: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    _checked: set[int] = field(default_factory=set, repr=False)
     _kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
     _bytes: int = 0
 
     def __post_init__(self) -> None:
-        self.groups = self.groups or self.names
+        self.groups, self.files = self.groups or self.names, self.files or self.names
         for split in SPLITS:
             if split not in self.splits:
                 raise DataError(
@@ -71,12 +74,7 @@ class Scenes:
             DataError: the mask has another size than the image, or more than two levels.
         """
         if index not in self._kept:
-            image, mask = self.reader(index)
-            if image.shape[1:] != mask.shape[1:]:
-                raise DataError(
-                    f"mask of {self.names[index]!r} has {_size(mask)} pixels, its image {_size(image)}; "
-                    "both must have the same height and width."
-                )
+            image, mask = self._load(index)
             compact = _compact(image), mask.to(torch.uint8)
             size = sum(t.numel() * t.element_size() for t in compact)
             if self._bytes + size > CACHE_BYTES:
@@ -84,6 +82,37 @@ class Scenes:
             self._kept[index], self._bytes = compact, self._bytes + size
         image, mask = self._kept[index]
         return (image.float() / 255 if image.dtype == torch.uint8 else image), mask.float()
+
+    def check(self, indices: Iterable[int], least: int) -> None:
+        """Read scenes whose turn comes after training, once, so that no training is in vain; none is kept.
+
+        Args:
+            indices: of the scenes.
+            least: pixels that a side must have.
+
+        Raises:
+            ImageError: a file cannot be read.
+            DataError: as `read`, or a side is too short.
+        """
+        for index in indices:
+            if index in self._checked:
+                continue
+            image, _ = self._load(index)
+            if min(image.shape[1:]) < least:
+                raise DataError(
+                    f"image {self.files[index]!r} (split {self.splits[index]!r}) has {_size(image)} pixels; "
+                    f"its sides must have at least {least}. Scale it up, or leave it out."
+                )
+            self._checked.add(index)
+
+    def _load(self, index: int) -> tuple[Tensor, Tensor]:
+        image, mask = self.reader(index)
+        if image.shape[1:] != mask.shape[1:]:
+            raise DataError(
+                f"mask of {self.files[index]!r} has {_size(mask)} pixels, its image {_size(image)}; "
+                "both must have the same height and width."
+            )
+        return image, mask
 
 
 def _size(image: Tensor) -> str:
@@ -116,6 +145,7 @@ def folder_scenes(
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
+    mask_threshold: float | None = None,
 ) -> Scenes:
     """Scenes from files; every file's header is read now, the pixels later.
 
@@ -126,6 +156,7 @@ def folder_scenes(
         validation: see `assign_splits`.
         test: see `assign_splits`.
         seed: see `assign_splits`.
+        mask_threshold: see `lossnets.datasets.folders.read_mask`.
 
     Raises:
         DataError: there is no scene, a mask differs from its image in size, or a split is empty.
@@ -148,19 +179,21 @@ def folder_scenes(
         names,
         splits,
         min(side for side, split in zip(sides, splits, strict=True) if split == TRAIN),
-        _FileReader(tuple(items)),
+        _FileReader(tuple(items), mask_threshold),
         hashlib.sha256("\n".join(content).encode()).hexdigest(),
         groups,
+        tuple(str(item.image) for item in items),
     )
 
 
 @dataclass(frozen=True)
 class _FileReader:
     items: tuple[Masked, ...]
+    threshold: float | None
 
     def __call__(self, index: int) -> tuple[Tensor, Tensor]:
         item = self.items[index]
-        return read_image(item.image), read_mask(item.mask)
+        return read_image(item.image), read_mask(item.mask, threshold=self.threshold)
 
 
 def _names(items: Sequence[Masked]) -> tuple[str, ...]:

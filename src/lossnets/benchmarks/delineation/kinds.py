@@ -8,8 +8,10 @@ from typing import ClassVar
 from lossnets.benchmarks.base import register_benchmark
 from lossnets.benchmarks.delineation.benchmark import MU, REFINEMENTS, Delineation
 from lossnets.benchmarks.delineation.data import Scenes, folder_scenes
+from lossnets.benchmarks.delineation.task import DelineationTask
 from lossnets.datasets.columns import needed, read_rows
 from lossnets.datasets.folders import masked_folder
+from lossnets.datasets.masks import check_threshold
 from lossnets.datasets.sample_roads import ROAD_SIZES, read_sample_roads, sample_roads_fingerprint
 from lossnets.errors import ConfigError, DataError
 
@@ -33,9 +35,14 @@ class DelineationFolders(Delineation):
         validation: share of the images for validation.
         test: share of the images for testing.
         split_seed: of the drawing.
+        mask_threshold: share of white from which on a pixel of a mask with greys counts; None: such masks
+            are refused. See `lossnets.datasets.folders.read_mask`.
         mu: see `Delineation`.
         refinements: see `Delineation`.
         precision: see `Delineation`.
+
+    Raises:
+        ConfigError: an option is out of range.
     """
 
     name = "delineation-folders"
@@ -51,6 +58,7 @@ class DelineationFolders(Delineation):
         validation: float = 0.2,
         test: float = 0.2,
         split_seed: int = 0,
+        mask_threshold: float | None = None,
         mu: float = MU,
         refinements: int = REFINEMENTS,
         precision: str = "32",
@@ -60,6 +68,8 @@ class DelineationFolders(Delineation):
             raise ConfigError(f"group={group!r} names a column of a table; give the table, too: csv=.")
         self._images, self._masks, self._csv, self._group = images, masks, csv, group
         self._shares = (validation, test, split_seed)
+        check_threshold("mask_threshold", mask_threshold)
+        self._mask_threshold = None if mask_threshold is None else float(mask_threshold)
 
     @property
     def data_name(self) -> str:
@@ -73,7 +83,19 @@ class DelineationFolders(Delineation):
         masks = root if self._masks is None else Path(self._masks).expanduser()
         validation, test, seed = self._shares
         groups = _groups(self._csv, self._group)
-        return folder_scenes(items, (root, masks), groups=groups, validation=validation, test=test, seed=seed)
+        return folder_scenes(
+            items,
+            (root, masks),
+            groups=groups,
+            validation=validation,
+            test=test,
+            seed=seed,
+            mask_threshold=self._mask_threshold,
+        )
+
+    def _facts(self, task: DelineationTask, profile: str) -> dict[str, str | int | float | None]:
+        threshold = {} if self._mask_threshold is None else {"mask_threshold": self._mask_threshold}
+        return super()._facts(task, profile) | threshold
 
 
 def _groups(csv: str | Path | None, group: str | None) -> tuple[str, ...]:

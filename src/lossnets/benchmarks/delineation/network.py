@@ -103,10 +103,6 @@ class Delineator(nn.Module):
             steps.append(logits[..., :height, :width])
         return tuple(steps)
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> (N, 1, H, W) in [0, 1], of the last refinement alone."""
-        return torch.sigmoid(self(images)[-1])
-
 
 def pad_to_stride(images: Tensor) -> Tensor:
     """Reflect (N, C, H, W) at the right and the bottom until both sides are multiples of 16.

@@ -11,7 +11,7 @@ from lossnets.benchmarks.delineation.data import Scenes, augmented, centre
 from lossnets.benchmarks.delineation.network import STRIDE, Delineator
 from lossnets.benchmarks.delineation.objective import added_term, bce, objective
 from lossnets.benchmarks.delineation.profiles import Size
-from lossnets.benchmarks.delineation.splits import TRAIN, VALIDATION
+from lossnets.benchmarks.delineation.splits import TEST, TRAIN, VALIDATION
 from lossnets.benchmarks.engine import Recipe, Task, generator, seeded_model
 from lossnets.errors import DataError
 from lossnets.losses import ImageLoss
@@ -53,6 +53,7 @@ class DelineationTask(Task):
         self.recipe = Recipe(size.epochs, size.batch_size, monitor=MONITOR, precision=precision)
         self.train = scenes.of(TRAIN, size.train)
         self.validation = scenes.of(VALIDATION, size.validation)
+        self.test = scenes.of(TEST, size.test)
         self.train_size, self.validation_size = len(self.train), len(self.validation)
         self.validation_batch_size = 1  # whole images may differ in size
         self.crop = crop_side(size, scenes.side)

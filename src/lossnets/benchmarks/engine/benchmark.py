@@ -181,6 +181,7 @@ class TrainingBenchmark(abc.ABC):
         device: str = "cpu",
         folder: str | Path | None = None,
         progress: Progress | None = None,
+        workers: int = 0,
     ) -> dict[str, Evaluation | LossnetsError]:
         """One training for each loss, by name; a loss that fails is answered with its error.
 
@@ -201,6 +202,7 @@ class TrainingBenchmark(abc.ABC):
                     device=device,
                     folder=place,
                     progress=progress,
+                    workers=workers,
                     restart=True,
                 )
             except LossnetsError as error:

@@ -34,12 +34,10 @@ class Execution:
     Attributes:
         kind: ``cpu``, ``cuda`` or ``mps``.
         devices: numbers of the devices, or how many.
-        workers: processes that load images; 0: the training process itself.
     """
 
     kind: str = "cpu"
     devices: list[int] | int = 1
-    workers: int = 0
 
     @classmethod
     def parse(cls, device: str) -> Execution:
@@ -54,14 +52,31 @@ class Execution:
         kind, star, count = device.partition("*")
         kind, colon, listed = kind.partition(":")
         try:
-            if kind not in ("cpu", "cuda", "mps") or (star and colon):
+            if kind not in ("cpu", "cuda", "mps") or (star and colon) or (colon and kind != "cuda"):
                 raise ValueError
             numbers = [int(number) for number in listed.split(",")] if colon else None
+            if min(numbers or [0]) < 0 or (star and int(count) < 1):
+                raise ValueError
             return cls(kind, numbers or (int(count) if star else 1))
         except ValueError:
             raise ConfigError(
                 f"device must be like 'cpu', 'cuda', 'cuda:1', 'cuda:0,1' or 'cuda*4'; got {device!r}"
             ) from None
+
+    def check(self) -> None:
+        """Raise ConfigError where this machine does not have such devices."""
+        if self.kind == "cpu":
+            return
+        if self.kind == "mps":
+            there = int(torch.backends.mps.is_available())
+        else:
+            there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        wanted = max(self.devices) + 1 if isinstance(self.devices, list) else self.devices
+        if wanted > there:
+            raise ConfigError(
+                f"device needs {wanted} of {self.kind}; torch {torch.__version__} sees {there} here. Use "
+                "device='cpu', or install a build of torch for your GPU."
+            )
 
     @property
     def count(self) -> int:
@@ -110,8 +125,7 @@ def fit(
     """Train to the end, or from where an interrupted training in this folder stopped.
 
     After every epoch the state goes to ``last.safetensors`` and, if it is the best so far, to
-    ``best.safetensors``; the log is ``log.csv``, and TensorBoard's files beside it where tensorboard
-    is installed. At the end ``task.model`` has the best weights, is in eval mode and on the CPU.
+    ``best.safetensors``; the log is ``log.csv``, with a folder for TensorBoard beside it. At the end ``task.model`` has the best weights, is in eval mode and on the CPU.
 
     Args:
         task: what is trained, in place.

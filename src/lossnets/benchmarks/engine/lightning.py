@@ -230,13 +230,16 @@ def _trainer(task: Task, folder: Path, execution: Execution, identity: str, log:
             _callbacks.EarlyStopping(recipe.monitor, mode=mode, patience=recipe.patience, check_finite=False)
         )
     callbacks.append(_Checkpoint(filename=Path(LAST).stem, **common))  # after the others: it has their state
-    return pl.Trainer(
+    distributed = execution.count > 1
+    trainer = pl.Trainer(
         max_epochs=recipe.epochs,
         accelerator="gpu" if execution.kind == "cuda" else execution.kind,
         devices=execution.devices,
-        strategy="ddp" if execution.count > 1 else "auto",
+        strategy="ddp" if distributed else "auto",
+        sync_batchnorm=distributed and execution.kind == "cuda",  # as if one device had the whole batch
+        deterministic="warn" if execution.kind == "cuda" else None,
         precision=f"{recipe.precision}-true" if recipe.precision == "32" else recipe.precision,
-        plugins=[SafetensorsIO(identity)],
+        plugins=[SafetensorsIO(identity), _environment(distributed)],
         callbacks=callbacks,
         logger=_loggers(folder),
         num_sanity_val_steps=0,
@@ -247,10 +250,19 @@ def _trainer(task: Task, folder: Path, execution: Execution, identity: str, log:
         log_every_n_steps=1,
         default_root_dir=folder,
     )
+    # SIGTERM must end a worker or a job as it ends any program: the checkpoint is on disk
+    trainer._signal_connector.register_signal_handlers = lambda: None
+    return trainer
+
+
+def _environment(distributed: bool) -> Any:
+    """Who starts the processes: `distributed` does, and nobody for one device, on a cluster neither."""
+    known: Any = require("lightning.fabric.plugins.environments", "bench", "the training benchmarks")
+    return known.TorchElasticEnvironment() if distributed else known.LightningEnvironment()
 
 
 def _loggers(folder: Path) -> Any:
-    if find_spec("tensorboard") is None:
+    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
         return False
     loggers: Any = require("lightning.pytorch.loggers", "bench", "the training benchmarks")
     return [loggers.TensorBoardLogger(folder, name=None, version="tensorboard")]

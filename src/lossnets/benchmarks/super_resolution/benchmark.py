@@ -25,12 +25,7 @@ from lossnets.benchmarks.base import (
     check_profile,
 )
 from lossnets.benchmarks.engine import Task, TrainingBenchmark
-from lossnets.benchmarks.super_resolution.data import (
-    ImageSet,
-    Training,
-    check_scale,
-    choose_training,
-)
+from lossnets.benchmarks.super_resolution.data import ImageSet, Training, choose_training
 from lossnets.benchmarks.super_resolution.examine import (
     LOW,
     TARGET,
@@ -40,14 +35,15 @@ from lossnets.benchmarks.super_resolution.examine import (
     save,
     shown,
 )
+from lossnets.benchmarks.super_resolution.judge import Judge
 from lossnets.benchmarks.super_resolution.network import SuperResolver
 from lossnets.benchmarks.super_resolution.profiles import SIZES, Size
 from lossnets.benchmarks.super_resolution.quality import REFERENCE, SCORES
 from lossnets.benchmarks.super_resolution.rows import score_rows
-from lossnets.benchmarks.super_resolution.scaling import SCALES, SHRINKING
+from lossnets.benchmarks.super_resolution.scaling import SHRINKING, check_scale
 from lossnets.benchmarks.super_resolution.task import SuperResolutionTask, recipe
-from lossnets.errors import unknown_name
-from lossnets.losses import DEFAULT_LOSS, ImageLoss, load_loss, parse_loss
+from lossnets.errors import ConfigError, unknown_name
+from lossnets.losses import DEFAULT_LOSS, ImageLoss
 
 
 class SuperResolutionBenchmark(TrainingBenchmark):
@@ -55,9 +51,13 @@ class SuperResolutionBenchmark(TrainingBenchmark):
 
     Args:
         scale: 4 or 8.
-        judge: name of the loss whose distance is reported as ``lpips_judge``.
+        judge: name of the loss whose distance is reported as ``lpips_judge``; files that it names
+            (``weights=``, ``head=``) by absolute paths.
         shrinking: how low resolution is made, see `low_resolution`.
         precision: of the training, see `Recipe`.
+
+    Raises:
+        ConfigError: an option has a value that is not allowed.
     """
 
     sizes = SIZES
@@ -72,8 +72,7 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         shrinking: str = "blurred",
         precision: str = "32",
     ) -> None:
-        self._scale = check_scale(scale, SCALES)
-        self._judge = str(parse_loss(judge))
+        self._scale, self._judge = check_scale(scale), Judge(judge)
         if shrinking not in SHRINKING:
             raise unknown_name("way of shrinking", shrinking, SHRINKING)
         self._shrinking, self._precision = shrinking, precision
@@ -98,12 +97,15 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         self.test_sets()
 
     def data_fingerprint(self) -> str:
-        """sha256 over names and sizes of all files, and the names of the test sets."""
+        """sha256 over names and sizes of all files, names of the test sets, and a judge of one's own."""
         train, validation = self.training_sets()
         parts = ["train", train.fingerprint()]
         parts += ["validation", "" if validation is None else validation.fingerprint()]
         for split, images in self.test_sets().items():
             parts += [split, images.fingerprint()]
+        own = self._judge.identity()
+        if own:  # the default's weights are packaged; fingerprints of runs with it stay what they were
+            parts += ["judge", own]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def workload(self, profile: str) -> Workload:
@@ -124,13 +126,19 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         return SuperResolver(self._scale, size.width), torch.rand(size.batch_size, 3, side, side)
 
     def task(self, loss: ImageLoss, *, seed: int, profile: str) -> SuperResolutionTask:
-        """A fresh network and its crops. The test images are read once, so that a bad one is known now.
+        """A fresh network and its crops.
+
+        The judge is loaded and the test images are read: what the test would trip over is to be known
+        before the training.
 
         Raises:
             DataError: no image is large enough.
             ImageError: a training or test image cannot be read, or a test image is too small.
+            MissingExtraError: a package with the judge's LPIPS head is missing.
+            WeightsError: the judge's weights are missing or damaged.
         """
         size = self._size(profile)
+        self._judge.load()
         for image in images_to_test(self.test_sets(), size.test_images):
             image.read(self._scale, size.test_side)
         return SuperResolutionTask(
@@ -154,7 +162,8 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         progress: Progress | None = None,  # noqa: ARG002
     ) -> Evaluation:
         """Scores on every test image, with pictures of a few."""
-        assert isinstance(task, SuperResolutionTask)  # noqa: S101 - of this benchmark's own making
+        if not isinstance(task, SuperResolutionTask):
+            raise ConfigError(f"task must be one that this benchmark made; got {type(task).__name__}.")
         size = self._size(profile)
         images = images_to_test(self.test_sets(), size.test_images)
         rows = shown(images)
@@ -188,8 +197,9 @@ class SuperResolutionBenchmark(TrainingBenchmark):
     def _examiner(self, size: Size, device: str) -> Examiner:
         key = (size.test_side, device)
         if key not in self._examiners:
-            judge = load_loss(self._judge, device=device, reduction="none")
+            judge = self._judge.load()
             self._examiners[key] = Examiner(self._scale, self._shrinking, size.test_side, judge, {})
+        self._examiners[key].judge.to(device)
         return self._examiners[key]
 
     def _facts(
@@ -213,7 +223,7 @@ class SuperResolutionBenchmark(TrainingBenchmark):
             "cached_target_bytes": task.cached_bytes,
             "test_images": ", ".join(f"{split}: {used[split]} of {n}" for split, n in sets.items()),
             "test_part": "whole" if size.test_side is None else f"central {size.test_side} pixels",
-            "judge": self._judge,
+            "judge": self._judge.name,
             "judge_signature": judge.signature(),
             "judge_note": note,
             "bootstrap": size.resamples,

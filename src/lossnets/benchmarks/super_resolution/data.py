@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lossnets.benchmarks.engine import generator
 from lossnets.datasets.folders import fingerprint
-from lossnets.errors import ConfigError, DataError
+from lossnets.errors import DataError
 from lossnets.images.files import read_image
 
 
@@ -181,14 +181,3 @@ class Crops:
         else:
             top, left = (int(torch.randint(space + 1, (), generator=random)) for space in room)
         return image[:, top : top + self.side, left : left + self.side].clone()
-
-
-def check_scale(scale: object, allowed: Sequence[int]) -> int:
-    """Return the scale if it is one of those allowed.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if isinstance(scale, bool) or not isinstance(scale, int) or scale not in allowed:
-        raise ConfigError(f"scale must be one of {', '.join(map(str, allowed))}; got {scale!r}.")
-    return scale

@@ -9,11 +9,8 @@ from torch import Tensor
 
 from lossnets.benchmarks.base import ScoreKind
 from lossnets.benchmarks.super_resolution.matching import match_histogram
-from lossnets.images.quality import SSIM_WINDOW, luma, psnr, ssim
+from lossnets.images.quality import PSNR_CAP, SSIM_WINDOW, luma, psnr, ssim
 from lossnets.losses import EncodedTarget, ImageLoss
-
-PSNR_CAP = 100.0
-"""dB that stand for more: equal images would have infinitely many, and a mean of them no meaning."""
 
 REFERENCE = "bicubic"
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossnets.benchmarks.base import OVERALL, Score, ScoreKind
-from lossnets.benchmarks.intervals import Array, Estimate, Part, Statistic, estimate
+from lossnets.benchmarks.intervals import Estimate, Part, estimate, mean_of
 from lossnets.benchmarks.super_resolution.examine import WholeImage
 from lossnets.benchmarks.super_resolution.quality import REFERENCE, SCORES
 
@@ -32,7 +32,7 @@ def score_rows(
     made = []
     for name, kind, note in _columns(judge_note):
         for split, indices in groups.items():
-            parts = [Part(_mean(columns[name][i]), [labels[k] for k in i]) for i in indices]
+            parts = [Part(mean_of(columns[name][i]), [labels[k] for k in i]) for i in indices]
             found = estimate(parts, resamples=resamples, seed=seed)
             made.append(_row(name, kind, split, found, sum(map(len, indices)), note))
     return tuple(made)
@@ -55,12 +55,3 @@ def _row(name: str, kind: ScoreKind, split: str, found: Estimate, n: int, note: 
         n=n,
         note="; ".join(filter(None, (found.note, note))),
     )
-
-
-def _mean(values: NDArray[np.float64]) -> Statistic:
-    def statistic(weights: Array | None) -> Array:
-        if weights is None:
-            return np.array([values.mean()])
-        return np.asarray(weights @ values / weights.sum(1))
-
-    return statistic

@@ -5,12 +5,23 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from lossnets.errors import ImageError
+from lossnets.errors import ConfigError, ImageError
 from lossnets.images.degradations import gaussian_blur
 
 SCALES = (4, 8)
 SHRINKING = ("blurred", "antialiased")
 _SIGMA_ONE = 2  # the severity of `gaussian_blur` that is σ = 1 pixel
+
+
+def check_scale(scale: object) -> int:
+    """Return the scale if it is one of `SCALES`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(scale, bool) or not isinstance(scale, int) or scale not in SCALES:
+        raise ConfigError(f"scale must be one of {', '.join(map(str, SCALES))}; got {scale!r}.")
+    return scale
 
 
 def low_resolution(images: Tensor, scale: int, shrinking: str = "blurred") -> Tensor:

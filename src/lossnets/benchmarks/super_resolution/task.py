@@ -11,9 +11,8 @@ from lossnets.benchmarks.engine import Recipe, Task, cached_targets, seeded_mode
 from lossnets.benchmarks.super_resolution.data import Crops, Training
 from lossnets.benchmarks.super_resolution.network import SuperResolver
 from lossnets.benchmarks.super_resolution.profiles import Size
-from lossnets.benchmarks.super_resolution.quality import PSNR_CAP
 from lossnets.benchmarks.super_resolution.scaling import low_resolution
-from lossnets.images.quality import luma, psnr
+from lossnets.images.quality import PSNR_CAP, luma, psnr
 from lossnets.losses import EncodedTarget, ImageLoss
 
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from lossnets.benchmarks import load_benchmark
@@ -21,9 +22,11 @@ from lossnets.benchmarks.delineation.metrics import COUNTS, NAMES, count, deline
 from lossnets.benchmarks.delineation.profiles import SIZES
 from lossnets.benchmarks.delineation.results import KINDS
 from lossnets.benchmarks.delineation.task import DelineationTask, crop_side
-from lossnets.errors import ConfigError, DataError
-from lossnets.images.files import read_image
+from lossnets.benchmarks.engine import benchmark as engine
+from lossnets.errors import ConfigError, DataError, ImageError
+from lossnets.images.files import read_image, write_image
 from lossnets.losses import load_loss
+from lossnets.runs.benchmarks import choose_benchmark
 
 from .scenes import memory_scenes, scene, write_scenes
 
@@ -279,6 +282,96 @@ def test_a_folder_of_images_and_masks(tmp_path: Path) -> None:
     work = benchmark.workload("smoke")
     assert (work.side, work.comparisons, work.step_images) == (32, 3, TINY.batch_size)
     assert work.steps == TINY.epochs * -(-int(evaluation.facts["training_images"]) // TINY.batch_size)
+
+
+def _grey_mask(folder: Path, name: str) -> None:
+    write_image(folder / "masks" / name, torch.rand(1, 32, 32))
+
+
+def _small_pair(folder: Path, name: str) -> None:
+    for kind, channels in (("images", 3), ("masks", 1)):
+        write_image(folder / kind / name, torch.zeros(channels, 10, 10))
+
+
+def _cut_off(folder: Path, name: str) -> None:
+    path = folder / "images" / name
+    write_image(path, torch.rand(3, 32, 32))
+    path.write_bytes(path.read_bytes()[:-400])
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_grey_mask, r"masks.scene01\.png' must have two levels"),
+        (_small_pair, r"images.scene01\.png' \(split '(val|test)'\) has 10×10 pixels; .* at least 16"),
+        (_cut_off, r"images.scene01\.png' is corrupt or truncated"),
+    ],
+    ids=["grey mask", "small image", "cut off"],
+)
+def test_validation_and_test_images_are_checked_before_anything_is_trained(
+    split: str,
+    spoil: Callable[[Path, str], None],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("train", "valid", "test"):
+        write_scenes(tmp_path / name, 3)
+    spoil(tmp_path / split, "scene01.png")
+    monkeypatch.setattr(engine, "fit", lambda *_, **__: pytest.fail("a training has begun"))
+    benchmark: Any = load_benchmark("delineation-folders", images=tmp_path)
+    with pytest.raises((DataError, ImageError), match=message):
+        benchmark.evaluate("pixel:mse", profile="smoke")
+
+
+def test_images_that_a_profile_leaves_out_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "smoke", replace(TINY, test=1))
+    for name in ("train", "valid", "test"):
+        write_scenes(tmp_path / name, 3)
+    _grey_mask(tmp_path / "test", "scene01.png")
+    benchmark: Any = load_benchmark("delineation-folders", images=tmp_path)
+    task = benchmark.task(load_loss("pixel:mse"), seed=0, profile="smoke")
+    assert [task.scenes.names[i] for i in task.test] == ["test-scene00"]
+
+
+def test_masks_of_jpegs_can_be_trained_with(tmp_path: Path) -> None:
+    write_scenes(tmp_path, 7)
+    for path in sorted((tmp_path / "masks").iterdir()):
+        Image.open(path).save(path.with_name(f"{path.stem}_mask.jpg"), quality=60)
+        path.unlink()
+    refused: Any = load_benchmark("delineation-folders", images=tmp_path)
+    with pytest.raises(DataError, match="mask_threshold of the data kind 'folders'"):
+        refused.task(load_loss("pixel:mse"), seed=0, profile="smoke")
+    benchmark: Any = load_benchmark("delineation-folders", images=tmp_path, mask_threshold=0.5)
+    evaluation = benchmark.evaluate("pixel:mse", profile="smoke")
+    assert evaluation.facts["mask_threshold"] == 0.5
+    for index in range(7):
+        assert torch.equal(benchmark.scenes("smoke").read(index)[1], scene(index)[1])
+
+
+def test_the_masks_threshold_is_a_setting_of_the_run(tmp_path: Path) -> None:
+    """Part of the run's identity, and of what a checkpoint must agree on."""
+    choices = [
+        choose_benchmark("delineation", {"kind": "folders", "images": "x"}, options, tmp_path)
+        for options in ({}, {"mask_threshold": 0.5})
+    ]
+    assert [choice.settings for choice in choices] == [{}, {"mask_threshold": 0.5}]
+    write_scenes(tmp_path, 7)
+    loss = load_loss("pixel:mse")
+    made: list[Any] = [
+        load_benchmark("delineation-folders", images=tmp_path, mask_threshold=value)
+        for value in (None, 0.5, 1)
+    ]
+    assert len({benchmark._identity(loss, "smoke") for benchmark in made}) == 3
+
+
+@pytest.mark.parametrize("value", [0, 1.5, -1, True, "0.5", float("nan")])
+def test_a_masks_threshold_out_of_range_is_refused(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="mask_threshold must be a number above 0 and at most 1, or None"):
+        load_benchmark("delineation-folders", images=tmp_path, mask_threshold=value)
 
 
 def test_groups_of_a_table_stay_together(tmp_path: Path) -> None:

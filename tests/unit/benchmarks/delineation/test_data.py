@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from lossnets.benchmarks.delineation.data import (
     Scenes,
@@ -157,7 +158,7 @@ def test_a_mask_turned_by_a_quarter_is_refused_when_it_is_read(tmp_path: Path) -
     write_scenes(tmp_path, 5)
     write_image(tmp_path / "images" / "scene02.png", torch.zeros(3, 40, 32))
     write_image(tmp_path / "masks" / "scene02.png", torch.zeros(1, 32, 40))
-    with pytest.raises(DataError, match="mask of 'scene02' has 32×40 pixels, its image 40×32"):
+    with pytest.raises(DataError, match=r"mask of '.*scene02.png' has 32×40 pixels, its image 40×32"):
         _from(tmp_path).read(2)
 
 
@@ -166,6 +167,31 @@ def test_a_mask_with_greys_is_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "masks" / "scene01.png", torch.rand(1, 32, 32))
     with pytest.raises(DataError, match=r"scene01.png' must have two levels"):
         _from(tmp_path).read(1)
+
+
+def test_a_check_reads_each_scene_once_and_keeps_none() -> None:
+    """Memory is for training images first: the order in which it fills does not depend on the check."""
+    scenes = memory_scenes()
+    read: list[int] = []
+    scenes.reader = lambda index: (read.append(index), scene(index))[1]
+    for _ in range(2):
+        scenes.check([4, 6, 8], 16)
+    assert read == [4, 6, 8]
+    assert (scenes._kept, scenes._bytes) == ({}, 0)
+    with pytest.raises(DataError, match=r"image 'test-7' \(split 'test'\) has 32×32 pixels; .* at least 33"):
+        scenes.check([7], 33)
+
+
+def test_a_threshold_makes_masks_of_jpegs(tmp_path: Path) -> None:
+    write_scenes(tmp_path, 5)
+    mask = scene(1)[1]
+    (tmp_path / "masks" / "scene01.png").unlink()
+    Image.fromarray((mask[0] * 255).byte().numpy()).save(tmp_path / "masks" / "scene01.jpg", quality=60)
+    with pytest.raises(DataError, match=r"scene01.jpg' must have two levels"):
+        _from(tmp_path).read(1)
+    scenes = folder_scenes(masked_folder(tmp_path), (tmp_path, tmp_path), mask_threshold=0.5)
+    assert torch.equal(scenes.read(1)[1], mask)
+    assert torch.equal(scenes.read(2)[1], scene(2)[1])
 
 
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:

@@ -205,10 +205,20 @@ def test_devices(text: str, kind: str, devices: object, count: int) -> None:
     assert made.first == (f"cuda:{devices[0]}" if isinstance(devices, list) else kind)
 
 
-@pytest.mark.parametrize("text", ["tpu", "cuda:", "cuda:x", "cuda:0*2", ""])
+@pytest.mark.parametrize("text", ["tpu", "cuda:", "cuda:x", "cuda:0*2", "cuda:-1", "cpu:1", "cpu*0", ""])
 def test_wrong_devices(text: str) -> None:
     with pytest.raises(ConfigError, match="device must be like 'cpu', 'cuda'"):
         Execution.parse(text)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(("text", "count"), [("cuda", 1), ("cuda:3", 4), ("cuda*2", 2)])
+def test_devices_that_are_not_there(text: str, count: int) -> None:
+    Execution.parse("cpu*2").check()
+    with pytest.raises(
+        ConfigError, match=rf"device needs {count} of cuda; torch .* sees 0 here. Use device='cpu'"
+    ):
+        Execution.parse(text).check()
 
 
 @pytest.mark.parametrize(
