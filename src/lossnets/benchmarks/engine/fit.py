@@ -125,7 +125,8 @@ def fit(
     """Train to the end, or from where an interrupted training in this folder stopped.
 
     After every epoch the state goes to ``last.safetensors`` and, if it is the best so far, to
-    ``best.safetensors``; the log is ``log.csv``, with a folder for TensorBoard beside it. At the end ``task.model`` has the best weights, is in eval mode and on the CPU.
+    ``best.safetensors``; the log is ``log.csv``, with a folder for TensorBoard beside it. At the end
+    ``task.model`` has the best weights, is in eval mode and on the CPU.
 
     Args:
         task: what is trained, in place.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +144,49 @@ def test_other_schemes_run_and_say_where_there_is_no_reconstruction(scheme: str,
         assert np.isfinite(score.value)
     assert found.facts["features"] == 256 * 7 * 7
     assert found.facts["scheme"] == scheme
+
+
+def test_another_scheme_does_not_go_on_from_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F-I-PS and F-I-PW have the same model, data and loss, and minimise something else."""
+    monkeypatch.setitem(SIZES, "smoke", replace(TINY, epochs=2))
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, of: int) -> None:
+        if done > of // 2:  # in the second epoch
+            raise StoppedError
+
+    for scheme in ("F-I-PS", "F-I-PW"):
+        with pytest.raises(StoppedError):
+            Coloured(scheme=scheme).evaluate(
+                FEATURES, profile="smoke", folder=tmp_path / scheme, progress=stop
+            )
+    with pytest.raises(DataError, match="belongs to another training"):
+        Coloured(scheme="F-I-PW").evaluate(FEATURES, profile="smoke", folder=tmp_path / "F-I-PS")
+    found = Coloured(scheme="F-I-PW").evaluate(FEATURES, profile="smoke", folder=tmp_path / "F-I-PW")
+    assert found.facts["epochs"] == 2
+
+
+def test_images_of_classes_that_nothing_was_learnt_of_are_counted(tmp_path: Path) -> None:
+    class Third(Coloured):
+        def read(self) -> Corpus:
+            whole = corpus(20, 12)
+            labels = whole.test.labels.clone()
+            labels[:3] = 2
+            return replace(whole, classes=("red", "green", "blue"), test=replace(whole.test, labels=labels))
+
+    count = "test_images_of_unseen_classes"
+    assert Third().evaluate("pixel:mse", profile="smoke").facts[count] == 3
+    assert Coloured().evaluate("pixel:mse", profile="smoke").facts[count] == 0
+
+
+def test_the_task_of_another_benchmark_is_refused(tmp_path: Path) -> None:
+    task: Any = object()
+    with pytest.raises(ConfigError, match="task must be one that this benchmark made; got object"):
+        Coloured().test(task, seed=0, profile="smoke", device="cpu", folder=tmp_path)
 
 
 def test_the_workload_is_what_is_trained() -> None:

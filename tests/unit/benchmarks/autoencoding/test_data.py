@@ -191,6 +191,50 @@ def test_folder_errors_say_what_to_do(tmp_path: Path) -> None:
         read_folder(tmp_path / "nowhere")
 
 
+def _table(root: Path, rows: dict[str, str]) -> None:
+    lines = [f"{file},{file.split('/')[0]},{split}" for file, split in rows.items()]
+    (root / "labels.csv").write_text("\n".join(["file,class,split", *lines]))
+
+
+def test_splits_with_other_names_are_refused(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path, ("a", "b"), 6)
+    files = [f"{name}/{k}.png" for name in "ab" for k in range(6)]
+    _table(root, {file: "holdout" if "5" in file else "train" for file in files})
+    with pytest.raises(DataError, match=r"'train', 'val' .*'test'; got 'holdout'\. Rename"):
+        read_folder(root)
+    names = ("train", "Train", "TRAIN", "valid", "Validation", "Test")
+    _table(root, {file: names[int(file[2])] for file in files})
+    found = read_folder(root)
+    assert found.validation is not None
+    assert [len(found.train), len(found.validation), len(found.test)] == [6, 4, 2]
+
+
+def test_a_split_is_given_for_all_images_or_for_none(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path, ("a", "b"), 6)
+    files = [f"{name}/{k}.png" for name in "ab" for k in range(6)]
+    _table(root, {file: ("train", "train", "train", "train", "test", "")[int(file[2])] for file in files})
+    with pytest.raises(DataError, match=r"got 'test', 'train' and 2 of 12 images without one \('5\.png', '5"):
+        read_folder(root)
+    _table(root, dict.fromkeys(files, ""))
+    assert len(read_folder(root).test) == 2
+
+
+def test_a_class_of_a_given_test_split_must_be_learnt(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path, ("a", "b", "c", "d"), 4)
+    files = [f"{name}/{k}.png" for name in "abcd" for k in range(4)]
+    _table(root, {file: "test" if file[0] in "cd" or file[2] == "3" else "train" for file in files})
+    with pytest.raises(DataError, match=r"none of 2 class\(es\) that 8 test image\(s\) show: 'c', 'd'\."):
+        read_folder(root)
+    _table(root, {file: "train" if file[0] in "cd" or file[2] != "3" else "test" for file in files})
+    assert len(read_folder(root).test) == 2  # the other way round nothing is unfair
+
+
+def test_a_drawn_test_set_may_have_a_class_of_its_own(tmp_path: Path) -> None:
+    root = folder_of_images(tmp_path, tuple(f"c{k:02d}" for k in range(10)), 1)
+    found = read_folder(root, test_share=0.5)
+    assert not set(found.train.labels.tolist()) & set(found.test.labels.tolist())
+
+
 def _md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 

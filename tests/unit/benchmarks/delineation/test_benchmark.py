@@ -340,7 +340,7 @@ def test_images_that_a_profile_leaves_out_are_not_read(
 def test_masks_of_jpegs_can_be_trained_with(tmp_path: Path) -> None:
     write_scenes(tmp_path, 7)
     for path in sorted((tmp_path / "masks").iterdir()):
-        Image.open(path).save(path.with_name(f"{path.stem}_mask.jpg"), quality=60)
+        Image.open(path).save(path.with_name(f"{path.stem}_mask.jpg"), quality=10)
         path.unlink()
     refused: Any = load_benchmark("delineation-folders", images=tmp_path)
     with pytest.raises(DataError, match="mask_threshold of the data kind 'folders'"):

@@ -186,7 +186,7 @@ def test_a_threshold_makes_masks_of_jpegs(tmp_path: Path) -> None:
     write_scenes(tmp_path, 5)
     mask = scene(1)[1]
     (tmp_path / "masks" / "scene01.png").unlink()
-    Image.fromarray((mask[0] * 255).byte().numpy()).save(tmp_path / "masks" / "scene01.jpg", quality=60)
+    Image.fromarray((mask[0] * 255).byte().numpy()).save(tmp_path / "masks" / "scene01.jpg", quality=10)
     with pytest.raises(DataError, match=r"scene01.jpg' must have two levels"):
         _from(tmp_path).read(1)
     scenes = folder_scenes(masked_folder(tmp_path), (tmp_path, tmp_path), mask_threshold=0.5)

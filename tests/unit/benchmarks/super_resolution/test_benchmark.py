@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lossnets.benchmarks import Evaluation, benchmark_names, load_benchmark
@@ -21,11 +23,12 @@ from lossnets.benchmarks.super_resolution import (
 )
 from lossnets.benchmarks.super_resolution.examine import WholeImage, shown
 from lossnets.benchmarks.super_resolution.profiles import SIZES
-from lossnets.benchmarks.super_resolution.quality import PSNR_CAP, SCORES
+from lossnets.benchmarks.super_resolution.quality import SCORES
 from lossnets.datasets.sample_photographs import held_out_photographs
-from lossnets.errors import ConfigError, DataError, ImageError, UnknownNameError
+from lossnets.errors import ConfigError, DataError, ImageError, UnknownNameError, WeightsError
 from lossnets.images import read_image, write_image
-from lossnets.losses import load_loss
+from lossnets.images.quality import PSNR_CAP
+from lossnets.losses import DEFAULT_LOSS, load_loss
 
 JUDGE = "efficientnet_lite0/bn1:lpips"
 
@@ -160,7 +163,7 @@ def test_cached_targets_give_the_loss_of_the_images(folders: dict[str, Path]) ->
 
 def test_the_fingerprint_is_that_of_the_files(folders: dict[str, Path]) -> None:
     first = made(folders).data_fingerprint()
-    assert made(folders, scale=8, judge="pixel:l1").data_fingerprint() == first
+    assert made(folders, scale=8).data_fingerprint() == first
     folder = folders["b"]
     other = SuperResolutionFolders(folders["train"], {"first": folders["a"], "other": folder})
     assert other.data_fingerprint() != first
@@ -173,6 +176,61 @@ def test_the_fingerprint_is_that_of_the_files(folders: dict[str, Path]) -> None:
     folder.rename(folder.with_name("moved"))
     moved = made(folders | {"b": folder.with_name("moved")})
     assert moved.data_fingerprint() in seen
+
+
+def test_the_fingerprint_with_the_default_judge_is_over_files_alone(folders: dict[str, Path]) -> None:
+    benchmark = made(folders, judge=DEFAULT_LOSS)
+    tests = {name: images.fingerprint() for name, images in benchmark.test_sets().items()}
+    parts = ["train", benchmark.training_sets()[0].fingerprint(), "validation", ""]
+    parts += ["first", tests["first"], "second", tests["second"]]
+    expected = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    assert benchmark.data_fingerprint() == expected
+    assert made(folders, judge=f"{DEFAULT_LOSS}:weights=default").data_fingerprint() == expected
+
+
+def test_another_judge_is_another_run(folders: dict[str, Path], tmp_path: Path) -> None:
+    """By its definition and the hash of its weights, not by the folder that its file lies in."""
+    judges = (DEFAULT_LOSS, JUDGE, "pixel:l1", "pixel:mse", "lpips:alexnet")  # the last has no weights here
+    assert len({made(folders, judge=judge).data_fingerprint() for judge in judges}) == len(judges)
+    found = []
+    for folder, weight in (("one", 1.0), ("two", 1.0), ("three", 2.0)):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "head.safetensors"
+        save_file({"features.1": torch.full((64,), weight)}, file)
+        judge = f"squeezenet1_1/features.1:lpips:weights=random-0:head={file}"
+        found.append(made(folders, judge=judge).data_fingerprint())
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_judge_that_cannot_be_had_fails_before_the_training(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    benchmark = made(folders, judge="lpips:alexnet")
+    benchmark.prepare()
+    assert len(benchmark.data_fingerprint()) == 64  # the other runs of a sweep go on
+    steps: list[tuple[int, int]] = []
+    with pytest.raises(WeightsError, match="alexnet"):
+        benchmark.evaluate(
+            "pixel:mse", profile="smoke", folder=tmp_path / "run", progress=lambda *step: steps.append(step)
+        )
+    assert steps == []
+
+
+def test_files_of_a_judge_must_be_absolute(folders: dict[str, Path]) -> None:
+    for option in ("weights=here/w.pth", "weights=w.safetensors", "weights=~/w.pth", "head=lin.safetensors"):
+        name, _, path = option.partition("=")
+        judge = f"squeezenet1_1/features.1:lpips:{option}"
+        with pytest.raises(
+            ConfigError, match=rf"judge must give .* absolute .*got {name}='{path}'.*{name}=/"
+        ):
+            made(folders, judge=judge)
+    made(folders, judge="squeezenet1_1/features.1:weights=/nowhere/w.pth:head=/nowhere/lin.safetensors")
+
+
+def test_the_task_of_another_benchmark_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    task: Any = object()
+    with pytest.raises(ConfigError, match="task must be one that this benchmark made; got object"):
+        made(folders).test(task, seed=0, profile="smoke", device="cpu", folder=tmp_path)
 
 
 def test_scale_eight(folders: dict[str, Path]) -> None:

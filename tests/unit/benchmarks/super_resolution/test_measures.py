@@ -10,7 +10,8 @@ import torch
 from skimage.exposure import match_histograms
 
 from lossnets.benchmarks.super_resolution.matching import match_histogram
-from lossnets.benchmarks.super_resolution.quality import PSNR_CAP, judged, measure
+from lossnets.benchmarks.super_resolution.quality import judged, measure
+from lossnets.images.quality import PSNR_CAP
 from lossnets.losses import load_loss
 
 
