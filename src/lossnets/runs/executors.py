@@ -74,6 +74,7 @@ class ProcessExecutor:
                 while len(running) < self.workers and (group := next(waiting, None)) is not None:
                     running[pool.submit(_in_worker, self._evaluate, group)] = group
                 if not running:
+                    pool.shutdown()  # nothing is under way: the workers end by themselves
                     return
                 dead: list[Group] = []
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
