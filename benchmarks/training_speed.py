@@ -1,11 +1,11 @@
-"""Training steps of the three training benchmarks: a perceptual loss beside pixel loss, cached beside computed again.
+"""Training steps of the three training benchmarks: perceptual beside pixel loss, targets kept or not.
 
 A step is what a training does: batch, forward, loss, backward, Adam, at the size of the profile `small`
 on the packaged samples. Per benchmark all variants take turns in one process; reported are ratios of
-medians to the pixel baseline, images a second, and the peak memory of a fresh process per variant above
-what it needs before anything is loaded. "again" computes the target's features in every step (super-resolution,
-autoencoding) or for every refinement (delineation), as the released code of the study does; the variant
-without it keeps them. Loss networks have random weights, but for the packaged one.
+medians to the pixel baseline, images a second, and the peak memory of a fresh process per variant
+above what it has before anything is loaded. "again" computes the target's features in every step
+(super-resolution, autoencoding) or for every refinement (delineation), as the released code of the study
+does; the variant without it keeps them. Loss networks have random weights, but for the packaged one.
 
     python benchmarks/training_speed.py --rounds 9 --json training_speed.json
 """
@@ -52,12 +52,15 @@ class EncodesNothing:
         self._loss = loss
 
     def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compare two images."""
         return self._loss(output, target)
 
     def __getattr__(self, name: str) -> Any:
+        """Everything else is the loss's."""
         return getattr(self._loss, name)
 
     def encode(self, target: torch.Tensor) -> torch.Tensor:
+        """The image itself."""
         return target
 
 

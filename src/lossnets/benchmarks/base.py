@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import inspect
 import pkgutil
@@ -176,6 +177,31 @@ class Benchmark(Protocol):
 
     def run(self, loss: Any, seed: int = 0, profile: str = "small") -> list[Score]:
         """Scores of one loss."""
+
+
+class RunsLosses(abc.ABC):
+    """`Benchmark.run_many` and `Benchmark.run`, which follow from ``evaluate_many``."""
+
+    @abc.abstractmethod
+    def evaluate_many(
+        self, losses: Sequence[Any] | DistanceBank, *, seed: int = 0, profile: str = "small"
+    ) -> dict[str, Evaluation | LossnetsError]:
+        """See `Benchmark.evaluate_many`."""
+
+    def run_many(
+        self, losses: Sequence[Any] | DistanceBank, seed: int = 0, profile: str = "small"
+    ) -> dict[str, list[Score]]:
+        """Scores of several losses by name; the first error is raised."""
+        out = {}
+        for name, evaluation in self.evaluate_many(losses, seed=seed, profile=profile).items():
+            if isinstance(evaluation, LossnetsError):
+                raise evaluation
+            out[name] = list(evaluation.scores)
+        return out
+
+    def run(self, loss: Any, seed: int = 0, profile: str = "small") -> list[Score]:
+        """Scores of one loss, the headline first; errors as in `Benchmark.evaluate_many`."""
+        return next(iter(self.run_many([loss], seed, profile).values()))
 
 
 BenchmarkClass = TypeVar("BenchmarkClass", bound=type)

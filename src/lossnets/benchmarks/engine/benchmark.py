@@ -19,7 +19,7 @@ from lossnets.benchmarks.base import (
     DistanceBank,
     Evaluation,
     Progress,
-    Score,
+    RunsLosses,
     ScoreKind,
     Workload,
     check_profile,
@@ -31,7 +31,7 @@ from lossnets.errors import ConfigError, LossnetsError
 from lossnets.losses import ImageLoss, LossSpec, load_loss
 
 
-class TrainingBenchmark(abc.ABC):
+class TrainingBenchmark(RunsLosses):
     """What super-resolution, delineation and autoencoding share; a subclass says what is trained and tested.
 
     Each loss gets a training of its own, so a loss that fails (NaN, images too small for its network)
@@ -208,21 +208,6 @@ class TrainingBenchmark(abc.ABC):
             except LossnetsError as error:
                 found[name] = error
         return found
-
-    def run_many(
-        self, losses: Sequence[Any] | DistanceBank, seed: int = 0, profile: str = "small"
-    ) -> dict[str, list[Score]]:
-        """Scores of several losses by name; the first error is raised."""
-        out = {}
-        for name, evaluation in self.evaluate_many(losses, seed=seed, profile=profile).items():
-            if isinstance(evaluation, LossnetsError):
-                raise evaluation
-            out[name] = list(evaluation.scores)
-        return out
-
-    def run(self, loss: Any, seed: int = 0, profile: str = "small") -> list[Score]:
-        """Scores of one loss, the headline first; errors as in `evaluate`."""
-        return list(self.evaluate(loss, seed=seed, profile=profile).scores)
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:

@@ -17,6 +17,7 @@ from lossnets.benchmarks.base import (
     DistanceBank,
     Evaluation,
     Progress,
+    RunsLosses,
     Score,
     ScoreKind,
     Workload,
@@ -69,7 +70,7 @@ class Measured:
     left_out: tuple[NDArray[np.bool_], str] | None = None
 
 
-class SimilarityBenchmark(abc.ABC, Generic[Data]):
+class SimilarityBenchmark(RunsLosses, Generic[Data]):
     """What the similarity benchmarks share; a subclass reads data and names its scores.
 
     Data are read once for each image size and kept. `evaluate_many` is the main entry.
@@ -156,21 +157,6 @@ class SimilarityBenchmark(abc.ABC, Generic[Data]):
         if profile not in self.profiles:
             profile = self.profiles[0]
         return self.load(profile, seed).fingerprint()
-
-    def run(self, loss: Any, seed: int = 0, profile: str = "small") -> list[Score]:
-        """Scores of one loss, the headline first. Arguments and errors as in `evaluate_many`."""
-        return next(iter(self.run_many([loss], seed, profile).values()))
-
-    def run_many(
-        self, losses: Sequence[Any] | DistanceBank, seed: int = 0, profile: str = "small"
-    ) -> dict[str, list[Score]]:
-        """Scores of several losses by name; the first error is raised."""
-        out = {}
-        for name, evaluation in self.evaluate_many(losses, seed=seed, profile=profile).items():
-            if isinstance(evaluation, LossnetsError):
-                raise evaluation
-            out[name] = list(evaluation.scores)
-        return out
 
     def evaluate_many(
         self,

@@ -14,6 +14,7 @@ from lossnets.benchmarks import (
     Benchmark,
     DistanceBank,
     Evaluation,
+    ScoreKind,
     benchmark_class,
     benchmark_names,
     load_benchmark,
@@ -245,7 +246,9 @@ def test_the_registry_makes_benchmarks_and_refuses_what_does_not_fit(folder):
 def test_registering_needs_facts_and_a_free_name():
     with pytest.raises(ConfigError, match="must state 'name'"):
         register_benchmark(type("Nameless", (), {}))
-    facts = {"data": "d", "scores": ("s",), "profiles": ("small",)}
+    facts = {"data": "d", "scores": (ScoreKind("s", "fraction", True, "S."),), "profiles": ("small",)}
+    with pytest.raises(ConfigError, match="scores must be ScoreKinds"):
+        register_benchmark(type("Plain", (), {"name": "plain", **facts, "scores": ("s",)}))
     with pytest.raises(ConfigError, match="is taken by Triplets"):
         register_benchmark(type("Second", (), {"name": "similarity-triplets", **facts}))
     with pytest.raises(ConfigError, match="may hold"):
