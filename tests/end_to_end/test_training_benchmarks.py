@@ -177,7 +177,7 @@ def test_sigterm_ends_a_sweep_that_trains(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(SLOW_PLAN.format(losses="pixel:bce", benchmark="delineation", data="sample"))
     with subprocess.Popen([sys.executable, "-m", "lossnets", "sweep", str(plan)]) as sweep:
-        wait_for(tmp_path, "log.csv", 1)
+        wait_for(tmp_path, "last.safetensors", 1)
         sweep.terminate()
         assert sweep.wait(20) in (-15, 143)
     assert list(tmp_path.rglob("last.safetensors"))

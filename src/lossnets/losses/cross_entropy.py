@@ -28,6 +28,7 @@ class CrossEntropyLoss(NetworkFreeLoss):
         validate: check the value range ``always``, on the ``first`` call, or ``never``.
         range_tolerance: share of the range by which values may leave it; they are clamped.
 
+    >>> import torch
     >>> loss = CrossEntropyLoss()
     >>> round(float(loss(torch.full((1, 1, 4, 4), 0.5), torch.ones(1, 1, 4, 4))), 4)  # log 2
     0.6931

@@ -83,7 +83,10 @@ class _WriteRow(_callbacks.Callback):  # type: ignore[misc]
             return
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row = {"epoch": float(trainer.current_epoch + 1), **pl_module.epoch_row(), **scores}
-        self._log.add(row | {"seconds": round(time.perf_counter() - self._start, 3)})
+        row["seconds"] = round(time.perf_counter() - self._start, 3)
+        self._log.add(row)
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.current_epoch + 1)
 
 
 class LitTask(pl.LightningModule):  # type: ignore[misc]
@@ -149,7 +152,7 @@ class LitTask(pl.LightningModule):  # type: ignore[misc]
         """Scores of a batch; Lightning averages them over all batches by their number of images."""
         count, content = batch
         for name, value in self._task.validation_scores(content).items():
-            self.log(name, value.float(), batch_size=count, on_epoch=True)
+            self.log(name, value.float(), batch_size=count, on_epoch=True, logger=False)
 
     def epoch_row(self) -> dict[str, float]:
         """Means of the epoch's training terms, and its speed."""

@@ -167,7 +167,7 @@ def test_a_killed_training_goes_on(tmp_path):
     script.write_text(
         textwrap.dedent(f"""
         import os, signal, sys
-        sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+        sys.path.insert(0, {str(Path(__file__).parents[4])!r})
         from tests.unit.benchmarks.similarity.test_training import SHORT, subject, train, triplets
         def after(done, of):
             if done == 2 and len(sys.argv) > 1:
