@@ -139,6 +139,8 @@ class Benchmark(Protocol):
         data: the card of its data set (`lossnets.datasets.card`).
         scores: what it measures.
         profiles: those of `PROFILES` that it runs at.
+        needs: data sets of the catalogue that it looks for where their place is not among its options;
+            a class without any need not state it.
     """
 
     name: ClassVar[str]

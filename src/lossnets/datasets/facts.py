@@ -159,12 +159,6 @@ class DataSetCard:
         return tuple(dict.fromkeys(content.part for content in self.contents if not content.optional))
 
     @property
-    def download_size(self) -> int | None:
-        """Bytes to fetch, optional parts left out; None where an archive's size is not known."""
-        sizes = [archive.size for archive in self.archives if not archive.optional]
-        return None if None in sizes or not sizes else sum(size for size in sizes if size is not None)
-
-    @property
     def fetch_size(self) -> int | None:
         """Bytes to fetch, about, optional parts left out; None where nothing is fetched."""
         needed = [archive for archive in self.archives if not archive.optional]

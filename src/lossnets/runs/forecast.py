@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lossnets.benchmarks.base import Workload
+from lossnets.benchmarks.base import Workload, benchmark_class
 from lossnets.benchmarks.engine.fit import Execution
+from lossnets.datasets.catalogue import card
+from lossnets.datasets.places import locate
 from lossnets.errors import ImageError, LossnetsError
 from lossnets.home import atomic_write, home, make_folder
 from lossnets.losses import ImageLoss, load_loss, parse_loss
@@ -40,7 +42,7 @@ class Missing:
 
     Attributes:
         kind: ``data``, ``unreadable`` (an image of the data) or ``weights``.
-        name: data set of which benchmark, or network.
+        name: data set, benchmark whose data are incomplete, or network.
         megabytes: to be downloaded (10^6 bytes); None where unknown.
         how: where to get it.
     """
@@ -175,17 +177,18 @@ class Clock:
             self.keep()
         return self._known[key]
 
-    def model(self, key: str, bare_step: Callable[[], int]) -> float:
+    def model(self, key: str, bare_step: Callable[[], int], name: str) -> float:
         """Seconds an image of a training step without a loss network."""
         if key not in self._known:
-            self._tell(f"timing the model of {key}")
-            images = bare_step()
-            self._known[key] = self._least(bare_step) / images
+            self._tell(f"timing the model of {name}")
+            images = bare_step()  # the first call also starts things
+            self._known[key] = self._least(bare_step, warm=True) / images
             self.keep()
         return self._known[key]
 
-    def _least(self, action: Callable[[], object]) -> float:
-        action()  # the first call also starts things
+    def _least(self, action: Callable[[], object], *, warm: bool = False) -> float:
+        if not warm:
+            action()  # the first call also starts things
         seconds = []
         for _ in range(_REPEATS):
             start = time.perf_counter()
@@ -212,7 +215,8 @@ def _entry(entry: PlanEntry, clock: Clock, folder: str) -> EntryForecast:
     if entry.benchmark.trains:
         settings = (load.side, benchmark.protocol(entry.profile), entry.benchmark.settings)
         key = f"{entry.benchmark.name} {settings}"
-        per_image = clock.model(key, benchmark.bare_step(entry.profile, clock.device))
+        step = benchmark.bare_step(entry.profile, clock.device)
+        per_image = clock.model(key, step, entry.benchmark.name)
     try:
         seconds = sum(_run_seconds(run.loss, load, per_image, clock, folder) for run in runs)
     except LossnetsError as error:
@@ -236,9 +240,26 @@ def _missing_data(plan: Plan) -> list[Missing]:
         try:
             entry.benchmark.load()
         except LossnetsError as error:  # noqa: PERF203
-            kind = "unreadable" if isinstance(error, ImageError) else "data"
-            found.setdefault(str(error), Missing(kind, str(entry.benchmark), None, str(error)))
+            for item in _lacking_sets(entry) or [_lacking(entry, error)]:
+                found.setdefault(item.how, item)
     return list(found.values())
+
+
+def _lacking_sets(entry: PlanEntry) -> list[Missing]:
+    """Data sets of the catalogue that the benchmark looks for, and that are not here."""
+    needs: Sequence[str] = getattr(benchmark_class(entry.benchmark.name), "needs", ())
+    given = {"root", *needs} & set(entry.benchmark.options)
+    names = [] if "root" in given else [name for name in needs if name not in given]
+    sizes = {name: card(name).fetch_size for name in names if locate(name) is None}
+    return [
+        Missing("data", name, None if size is None else size / 1e6, f"lossnets data fetch {name}")
+        for name, size in sizes.items()
+    ]
+
+
+def _lacking(entry: PlanEntry, error: LossnetsError) -> Missing:
+    kind = "unreadable" if isinstance(error, ImageError) else "data"
+    return Missing(kind, str(entry.benchmark), None, str(error))
 
 
 def _missing_weights(plan: Plan) -> list[Missing]:

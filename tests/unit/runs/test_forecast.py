@@ -34,7 +34,7 @@ class Fixed(Clock):
     def encode(self, name: str, folder: str) -> float:
         return 1.0
 
-    def model(self, key: str, bare_step: object) -> float:
+    def model(self, key: str, bare_step: object, name: str) -> float:
         return 0.5
 
 
@@ -57,8 +57,8 @@ def test_what_is_missing_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Clock", Fixed)
     data, weights = forecast(parse_plan(PLAN)).missing
     assert (data.kind, weights.kind) == ("data", "weights")
-    assert "bapps" in data.how
-    assert "lossnets data fetch bapps" in data.how
+    assert (data.name, data.how) == ("bapps", "lossnets data fetch bapps")
+    assert data.megabytes == pytest.approx(1300, rel=0.2)
     assert (weights.name, weights.how) == ("squeezenet1_1", "lossnets weights fetch squeezenet1_1")
     assert weights.megabytes is not None
 
@@ -91,6 +91,20 @@ def test_the_study_is_counted_without_its_data(monkeypatch: pytest.MonkeyPatch) 
     assert found.seconds > 1e6
     missing = {(item.kind, item.name) for item in found.missing}
     assert sum(kind == "weights" for kind, _ in missing) == 14
-    told = " ".join(item.how for item in found.missing if item.kind == "data")
-    for name in ("bapps", "coco2014", "massachusetts-roads", "stl10", "svhn"):
-        assert name in told
+    assert {name for kind, name in missing if kind == "data"} == {
+        "bapps", "coco2014", "set5", "set14", "bsds300", "massachusetts-roads", "stl10", "svhn"
+    }  # fmt: skip
+
+
+def test_data_whose_place_is_given_are_not_to_be_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "Clock", Fixed)
+    text = (
+        "name: a\nlosses: pixel:mse\nprofile: paper\nbenchmarks:\n"
+        "  - {benchmark: super-resolution, data: {kind: study, set5: five}}\n"
+        "  - {benchmark: autoencoding, data: {kind: stl10, root: stl}}\n"
+    )
+    found = forecast(parse_plan(text, folder=tmp_path)).missing
+    assert [item.name for item in found[:3]] == ["coco2014", "set14", "bsds300"]
+    assert str(tmp_path / "stl") in found[3].how

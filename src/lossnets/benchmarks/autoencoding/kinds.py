@@ -101,6 +101,7 @@ class AutoencodingSTL10(_Torchvision):
     """Autoencoding of STL-10, 96×96: autoencoder unlabeled, predictors train, test test."""
 
     name = "autoencoding-stl10"
+    needs = ("stl10",)
     data = "stl10"
     published = (100_000, 96)
     reader = staticmethod(read_stl10)
@@ -111,6 +112,7 @@ class AutoencodingSVHN(_Torchvision):
     """Autoencoding of SVHN, 32×32 padded to 64×64: autoencoder extra, predictors train, test test."""
 
     name = "autoencoding-svhn"
+    needs = ("svhn",)
     data = "svhn"
     published = (531_131, 64)
     reader = staticmethod(read_svhn)

@@ -121,6 +121,7 @@ class DelineationRoads(Delineation):
     """
 
     name = "delineation-roads"
+    needs = ("massachusetts-roads",)
     data = "massachusetts-roads"
 
     def __init__(

@@ -32,6 +32,7 @@ class BappsJND(SimilarityBenchmark[JNDSet]):
     """
 
     name = "similarity-bapps-jnd"
+    needs = ("bapps",)
     data = "bapps"
     published_pairs = (2, 9_600)
     scores = (

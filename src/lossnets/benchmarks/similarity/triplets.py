@@ -116,6 +116,7 @@ class Bapps2AFC(_TwoAFC):
     """
 
     name = "similarity-bapps-2afc"
+    needs = ("bapps",)
     data = "bapps"
     published_pairs = (6, 2 * 36_344)
 

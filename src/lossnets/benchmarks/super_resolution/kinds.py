@@ -139,6 +139,7 @@ class SuperResolutionStudy(SuperResolutionBenchmark):
     """
 
     name = "super-resolution-study"
+    needs = ("coco2014", "set5", "set14", "bsds300")
     data = "coco2014"
 
     def __init__(
