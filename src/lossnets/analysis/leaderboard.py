@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lossnets.runs.identity import canonical_json
+from lossnets.analysis.settings import Measure, Setting
 from lossnets.runs.records import RunRecord, ScoreRecord
 
 State = Literal["ranked", "reference", "undefined", "failed", "running", "missing"]
@@ -69,28 +69,6 @@ class Board:
         return f"{where}: {self.score}, {self.split} ({direction}{unit})"
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """What two runs must share to be compared."""
-
-    benchmark: str
-    data: str
-    fingerprint: str
-    profile: str
-    variant: str
-    options: str
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """What two scores must share to be compared."""
-
-    score: str
-    unit: str
-    higher_is_better: bool
-    split: str
-
-
 def leaderboards(
     records: Iterable[RunRecord], *, split: str | None = "overall", losses: Sequence[str] | None = None
 ) -> list[Board]:
@@ -108,15 +86,15 @@ def leaderboards(
         Boards in order of first appearance; the rows best first, then those without a value.
     """
     kept = list(records)
-    settings: dict[_Setting, list[RunRecord]] = defaultdict(list)
+    settings: dict[Setting, list[RunRecord]] = defaultdict(list)
     for record in kept:
-        settings[_setting(record)].append(record)
+        settings[Setting.of(record)].append(record)
     boards: list[Board] = []
     for setting, members in settings.items():
         family = [r.config.loss for r in kept if r.config.benchmark == setting.benchmark]
         expected = list(dict.fromkeys(family if losses is None else losses))
         measures = dict.fromkeys(
-            _measure(score) for record in members for score in record.scores if "@" not in score.name
+            Measure.of(score) for record in members for score in record.scores if "@" not in score.name
         )
         boards += [
             Board(**vars(setting), **vars(measure), rows=_rows(members, measure, expected))
@@ -126,19 +104,7 @@ def leaderboards(
     return boards
 
 
-def _setting(record: RunRecord) -> _Setting:
-    config = record.config
-    options = canonical_json(config.options)
-    return _Setting(
-        config.benchmark, config.data, config.fingerprint, config.profile, config.variant, options
-    )
-
-
-def _measure(score: ScoreRecord) -> _Measure:
-    return _Measure(score.name, score.unit, score.higher_is_better, score.split)
-
-
-def _rows(records: Sequence[RunRecord], measure: _Measure, expected: Sequence[str]) -> tuple[Standing, ...]:
+def _rows(records: Sequence[RunRecord], measure: Measure, expected: Sequence[str]) -> tuple[Standing, ...]:
     of_loss: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
         of_loss[record.config.loss, record.config.signature].append(record)
@@ -152,7 +118,7 @@ def _rows(records: Sequence[RunRecord], measure: _Measure, expected: Sequence[st
     return _ranked(rows + _references(records, measure), measure.higher_is_better)
 
 
-def _references(records: Sequence[RunRecord], measure: _Measure) -> list[Standing]:
+def _references(records: Sequence[RunRecord], measure: Measure) -> list[Standing]:
     """One row for each method; all runs of a board measured the same, so the first that has it speaks."""
     found: dict[str, ScoreRecord] = {}
     for score in (score for record in records for score in record.scores):
@@ -165,8 +131,8 @@ def _references(records: Sequence[RunRecord], measure: _Measure) -> list[Standin
     ]
 
 
-def _standing(loss: str, runs: Sequence[RunRecord], measure: _Measure, signature: str) -> Standing:
-    scores = [s for run in runs for s in run.scores if _measure(s) == measure]
+def _standing(loss: str, runs: Sequence[RunRecord], measure: Measure, signature: str) -> Standing:
+    scores = [s for run in runs for s in run.scores if Measure.of(s) == measure]
     defined = [s for s in scores if s.value is not None]
     failed = sum(run.status == "failed" for run in runs)
     if not defined:

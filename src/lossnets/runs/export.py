@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lossnets.errors import ConfigError
+from lossnets.errors import ConfigError, DataError
 from lossnets.home import atomic_write
-from lossnets.runs.identity import canonical_json
-from lossnets.runs.records import RunRecord, ScoreRecord
+from lossnets.runs.identity import RunConfig, canonical_json
+from lossnets.runs.records import Failure, RunRecord, ScoreRecord
 from lossnets.runs.store import Store
 
 Format = Literal["csv", "json", "markdown"]
@@ -124,3 +124,113 @@ def write(text: str, path: str | Path) -> None:
     """
     with atomic_write(path, error=ConfigError) as file:
         file.write(text.encode())
+
+
+def run_objects(records: Iterable[RunRecord]) -> list[Row]:
+    """One object for each run, its scores nested: everything but per-item values, without repetition."""
+    return [
+        _run_columns(record)
+        | _cost_columns(record)
+        | {
+            "options": json.loads(canonical_json(record.config.options)),
+            "facts": json.loads(canonical_json(dict(record.facts))),
+            "scores": [
+                {key: value for key, value in _score_columns(score).items() if value not in (None, "")}
+                for score in record.scores
+            ],
+        }
+        for record in records
+    ]
+
+
+def render_runs(records: Iterable[RunRecord]) -> str:
+    """JSON text of `run_objects`, one run a line; `read_runs` reads it back."""
+    lines = (json.dumps(row, ensure_ascii=False) for row in run_objects(records))
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def read_runs(text: str, form: Literal["csv", "json"], source: str) -> list[RunRecord]:
+    """Runs out of exported text: of `score_rows` (one row a score) or of `run_objects`.
+
+    Args:
+        text: as `render` and `render_runs` wrote it.
+        form: of the text.
+        source: name of the file, for messages.
+
+    Raises:
+        DataError: the text is no export of results, or a run's identity does not fit its configuration.
+    """
+    try:
+        rows = _csv_rows(text) if form == "csv" else json.loads(text)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise TypeError("expected a list of objects")
+        grouped: dict[str, list[Row]] = {}
+        for row in rows:
+            grouped.setdefault(str(row["identity"]), []).append(row)
+        return [_record_of(identity, group) for identity, group in grouped.items()]
+    except (KeyError, TypeError, ValueError, csv.Error, ConfigError) as error:
+        what = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"{source} is not an export of results ({what}); make one with "
+            "'lossnets results --store STORE --json FILE'."
+        ) from error
+
+
+def _csv_rows(text: str) -> list[Row]:
+    return [
+        {key: None if value == "" else value for key, value in row.items()}
+        for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+_CONFIG = ("loss", "signature", "benchmark", "data", "fingerprint", "profile", "variant")
+_NOT_ENVIRONMENT = {
+    *_CONFIG, "seed", "status", "score", "split", "value", "low", "high", "unit", "higher_is_better", "n",
+    "note", "error", "seconds", "group_size", "attempt", "options", "facts", "identity", "scores",
+}  # fmt: skip
+
+
+def _record_of(identity: str, rows: Sequence[Row]) -> RunRecord:
+    head = rows[0]
+    config = RunConfig(
+        **{key: str(head[key] or "") for key in _CONFIG},
+        seed=int(head["seed"]),
+        options=_object(head["options"]),
+    )
+    if config.identity != identity:
+        raise ValueError(
+            f"the run of {config.loss} on {config.benchmark} was changed: its identity does not fit"
+        )
+    status = head["status"]
+    if status not in ("done", "failed", "running"):
+        raise ValueError(f"status {status!r}")
+    scores = head.get("scores", [row for row in rows if row.get("score") is not None])
+    kind, _, message = str(head.get("error") or "").partition(": ")
+    return RunRecord(
+        config,
+        status,
+        attempt=int(head.get("attempt") or 1),
+        scores=tuple(_score_of(row) for row in scores),
+        failure=Failure(kind, message) if kind else None,
+        seconds=float(head.get("seconds") or 0.0),
+        group_size=int(head.get("group_size") or 1),
+        environment={key: value for key, value in head.items() if key not in _NOT_ENVIRONMENT},
+        facts=_object(head.get("facts") or {}),
+    )
+
+
+def _object(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else dict(value)
+
+
+def _score_of(row: Row) -> ScoreRecord:
+    numbers = {key: None if row.get(key) is None else float(row[key]) for key in ("value", "low", "high")}
+    return ScoreRecord(
+        str(row["score"]),
+        unit=str(row.get("unit") or ""),
+        higher_is_better=str(row["higher_is_better"]) in ("True", "true", "1"),
+        split=str(row.get("split") or "overall"),
+        n=int(row.get("n") or 0),
+        note=str(row.get("note") or ""),
+        **numbers,
+    )

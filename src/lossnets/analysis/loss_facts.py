@@ -1,0 +1,141 @@
+"""What is known of a loss from its name: network, tap, depth, size, accuracy. Nothing is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+from lossnets.errors import LossnetsError
+from lossnets.losses.spec import LossSpec, parse_loss
+from lossnets.networks import Tap, blueprint
+
+
+@dataclass(frozen=True)
+class LossFacts:
+    """A loss by its attributes; None where the name or the libraries do not tell.
+
+    Attributes:
+        loss: loss name.
+        family: ``perceptual``, ``pixel``, ``lpips``, or whatever stands before the colon.
+        architecture: name of the loss network, with ``(random)`` behind it where its weights are random.
+        tap: name of the tap; several with commas.
+        taps: how many.
+        position: 1 to `points`, early to late, where the loss has one tap that is a point of the study.
+        points: points that the network has.
+        design: everything else of the loss but its weights (distance, input, ...): losses of one
+            design differ in network and tap only.
+        depth: fraction in (0, 1] of the network's convolution and linear layers up to the (last) tap.
+        stride: input pixels per position of the (last) tap.
+        channels: of the (last) tap.
+        receptive_field: side in pixels of what a position of the (last) tap sees.
+        top1: ImageNet-1k top-1 accuracy of the published weights in per cent.
+        parameters: of the whole network.
+        gmacs: 10^9 multiply-accumulates of the whole network for one image of its usual size.
+        batch_norm: whether the network normalises over the batch.
+    """
+
+    loss: str
+    family: str
+    architecture: str | None = None
+    tap: str | None = None
+    taps: int = 0
+    position: int | None = None
+    points: int | None = None
+    design: str = ""
+    depth: float | None = None
+    stride: int | None = None
+    channels: int | None = None
+    receptive_field: int | None = None
+    top1: float | None = None
+    parameters: int | None = None
+    gmacs: float | None = None
+    batch_norm: bool | None = None
+
+    @property
+    def contender(self) -> str:
+        """What stands for the same choice in every setting: ``vgg16/relu3_3``, or the whole loss name.
+
+        Benchmarks have distances of their own (the study compares unit-normalised features in one and
+        plain ones in the others), so across benchmarks a choice is a network and a tap.
+        """
+        return self.loss if self.architecture is None else f"{self.architecture}/{self.tap}"
+
+
+FACTS = tuple(field.name for field in fields(LossFacts))
+
+
+@lru_cache(maxsize=4096)
+def loss_facts(loss: str) -> LossFacts:
+    """Attributes of a loss by its name; of a network that is not known here, what the text says.
+
+    >>> facts = loss_facts("vgg16/relu3_3:unit-spatial-sum:weights=random-0")
+    >>> facts.architecture, facts.tap, facts.position, facts.design, facts.batch_norm
+    ('vgg16 (random)', 'relu3_3', 3, 'unit-spatial-sum', False)
+    """
+    try:
+        spec = parse_loss(loss)
+        return _of_perceptual(loss, spec) if spec.family == "perceptual" else _of_family(loss)
+    except LossnetsError:
+        return _of_text(loss)
+
+
+def _of_family(loss: str) -> LossFacts:
+    family, _, rest = loss.partition(":")
+    return LossFacts(loss, family, design=rest)
+
+
+def _of_text(loss: str) -> LossFacts:
+    stem, *options = loss.split(":")
+    network, slash, tap = stem.rpartition("/")
+    if not slash:
+        return _of_family(loss)
+    return LossFacts(
+        loss,
+        "perceptual",
+        architecture=_architecture(network, options),
+        tap=tap,
+        taps=tap.count(",") + 1,
+        design=_design(options),
+    )
+
+
+def _of_perceptual(loss: str, spec: LossSpec) -> LossFacts:
+    plan = blueprint(spec.network)
+    records = [plan.resolve(name) for name, _ in spec.taps]
+    last = max(records, key=lambda tap: tap.depth)
+    points = plan.spec.points  # a blueprint's are canonical names
+    stem, *options = loss.split(":")
+    random = spec.weights.startswith("random")
+    return LossFacts(
+        loss,
+        "perceptual",
+        architecture=_architecture(spec.network, options),
+        tap=stem.rpartition("/")[2],
+        taps=len(records),
+        position=_position(records, points),
+        points=len(points) or None,
+        design=_design(options),
+        depth=last.depth,
+        stride=last.stride,
+        channels=last.channels,
+        receptive_field=last.receptive_field,
+        top1=None if random else plan.spec.top1,
+        parameters=plan.spec.parameters,
+        gmacs=plan.spec.gmacs,
+        batch_norm=any(name.endswith("running_mean") for name in plan.expected),
+    )
+
+
+def _position(records: list[Tap], points: Sequence[str]) -> int | None:
+    if len(records) != 1 or records[0].name not in points:
+        return None
+    return points.index(records[0].name) + 1
+
+
+def _architecture(network: str, options: list[str]) -> str:
+    return f"{network} (random)" if any(o.startswith("weights=random") for o in options) else network
+
+
+def _design(options: list[str]) -> str:
+    return ":".join(option for option in options if not option.startswith("weights="))
