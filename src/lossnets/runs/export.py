@@ -167,8 +167,10 @@ def read_runs(text: str, form: Literal["csv", "json"], source: str) -> list[RunR
         grouped: dict[str, list[Row]] = {}
         for row in rows:
             grouped.setdefault(str(row["identity"]), []).append(row)
+        for group in grouped.values():
+            _check_alike(group)
         return [_record_of(identity, group) for identity, group in grouped.items()]
-    except (KeyError, TypeError, ValueError, csv.Error, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, csv.Error) as error:
         what = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{source} is not an export of results ({what}); make one with "
@@ -176,18 +178,46 @@ def read_runs(text: str, form: Literal["csv", "json"], source: str) -> list[RunR
         ) from error
 
 
-def _csv_rows(text: str) -> list[Row]:
-    return [
-        {key: None if value == "" else value for key, value in row.items()}
-        for row in csv.DictReader(io.StringIO(text))
-    ]
-
-
 _CONFIG = ("loss", "signature", "benchmark", "data", "fingerprint", "profile", "variant")
 _NOT_ENVIRONMENT = {
     *_CONFIG, "seed", "status", "score", "split", "value", "low", "high", "unit", "higher_is_better", "n",
     "note", "error", "seconds", "group_size", "attempt", "options", "facts", "identity", "scores",
 }  # fmt: skip
+
+
+_NUMBERS = ("threads", "peak_memory_bytes")
+"""What of an environment is no text; CSV does not tell."""
+_OF_SCORE = {"score", "split", "value", "low", "high", "unit", "higher_is_better", "n", "note"}
+
+
+def _csv_rows(text: str) -> list[Row]:
+    """Rows with None for empty fields; what the environment has no word on is left out."""
+    rows: list[Row] = []
+    for line in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+        if None in line:
+            raise ValueError(f"a row has more fields than the heading: {line[None]}")
+        row: Row = {key: None if value == "" else value for key, value in line.items()}
+        row = {key: value for key, value in row.items() if value is not None or key in _NOT_ENVIRONMENT}
+        rows.append(row | {key: int(row[key]) for key in _NUMBERS if key in row})
+    return rows
+
+
+def _check_alike(rows: Sequence[Row]) -> None:
+    """Raise ValueError unless rows of one identity are the scores of one run, each once."""
+    head = rows[0]
+    name = f"the run of {head.get('loss')} on {head.get('benchmark')} (seed {head.get('seed')})"
+    if len(rows) > 1 and "scores" in head:
+        raise ValueError(f"{name} is there {len(rows)} times")
+    for row in rows:
+        for key in sorted({*head, *row} - _OF_SCORE):
+            if head.get(key) != row.get(key):
+                raise ValueError(f"rows of {name} differ in {key}: {head.get(key)!r} and {row.get(key)!r}")
+    scores = head.get("scores", rows)
+    if not isinstance(scores, list):
+        raise TypeError(f"the scores of {name} are no list")
+    names = [(score.get("score"), score.get("split")) for score in scores]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{name} has a score twice")
 
 
 def _record_of(identity: str, rows: Sequence[Row]) -> RunRecord:
@@ -224,11 +254,14 @@ def _object(value: Any) -> Any:
 
 
 def _score_of(row: Row) -> ScoreRecord:
+    direction = str(row["higher_is_better"]).lower()
+    if direction not in ("true", "false"):
+        raise ValueError(f"higher_is_better {row['higher_is_better']!r}")
     numbers = {key: None if row.get(key) is None else float(row[key]) for key in ("value", "low", "high")}
     return ScoreRecord(
         str(row["score"]),
         unit=str(row.get("unit") or ""),
-        higher_is_better=str(row["higher_is_better"]) in ("True", "true", "1"),
+        higher_is_better=direction == "true",
         split=str(row.get("split") or "overall"),
         n=int(row.get("n") or 0),
         note=str(row.get("note") or ""),
