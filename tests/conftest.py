@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,3 +46,16 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 def seeded() -> None:
     """Every test starts from the same random state."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Callable[..., Any]:
+    """`simulated` of tests/unit/analysis/simulate.py: Results drawn from effects that the test chooses."""
+    place = Path(__file__).parent / "unit" / "analysis" / "simulate.py"
+    spec = importlib.util.spec_from_file_location("lossnets_simulate", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    drawn: Callable[..., Any] = module.simulated
+    return drawn

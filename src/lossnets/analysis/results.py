@@ -8,6 +8,7 @@ not run in a setting is a row of state ``missing``.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from lossnets.analysis.loss_facts import loss_facts
 from lossnets.analysis.settings import Measure, Setting, labels_of
 from lossnets.errors import DataError, require, unknown_name
 from lossnets.runs.export import read_runs
-from lossnets.runs.records import RunRecord
+from lossnets.runs.records import RunRecord, ScoreRecord
 from lossnets.runs.store import Store
 
 if TYPE_CHECKING:
@@ -74,7 +75,15 @@ class Results:
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
         """What runs were made in, in order of first appearance."""
-        return tuple(dict.fromkeys(Setting.of(record) for record in self.records))
+        return tuple(self.members)
+
+    @cached_property
+    def members(self) -> dict[Setting, tuple[RunRecord, ...]]:
+        """The runs of each setting."""
+        found: dict[Setting, list[RunRecord]] = {}
+        for record in self.records:
+            found.setdefault(Setting.of(record), []).append(record)
+        return {setting: tuple(records) for setting, records in found.items()}
 
     @cached_property
     def labels(self) -> dict[Setting, str]:
@@ -99,10 +108,11 @@ class Results:
         A setting without a single finished run has none.
         """
         found: dict[Setting, Measure] = {}
-        for record in self.records:
-            for score in record.scores:
-                if score.split == "overall" and "@" not in score.name:
-                    found.setdefault(Setting.of(record), Measure.of(score))
+        for setting, records in self.members.items():
+            scores = (score for record in records for score in record.scores)
+            first = next((s for s in scores if s.split == "overall" and "@" not in s.name), None)
+            if first is not None:
+                found[setting] = Measure.of(first)
         return found
 
     def measure(self, setting: Setting, score: str | None = None, split: str = "overall") -> Measure | None:
@@ -111,7 +121,7 @@ class Results:
             return self.headlines.get(setting)
         headline = self.headlines.get(setting)
         wanted = score if score is not None else headline.score if headline else None
-        measures = (Measure.of(item) for r in self.records if Setting.of(r) == setting for item in r.scores)
+        measures = (Measure.of(item) for r in self.members.get(setting, ()) for item in r.scores)
         return next((m for m in measures if (m.score, m.split) == (wanted, split)), None)
 
     @cached_property
@@ -193,19 +203,19 @@ class Results:
 
         Comparisons of networks and taps are made within it, and across settings by `LossFacts.contender`.
         """
-        facts = {loss_facts(r.config.loss) for r in self.records if Setting.of(r) == setting}
+        facts = {loss_facts(r.config.loss) for r in self.members.get(setting, ())}
         counts = Counter(f.design for f in sorted(facts, key=str) if f.architecture is not None)
         return counts.most_common(1)[0][0] if counts else ""
 
     @cached_property
     def _deviations(self) -> dict[tuple[Setting, str, str], float]:
         values: dict[tuple[Setting, str, str], list[float]] = {}
-        for record in self.records:
-            setting = Setting.of(record)
+        for setting, records in self.members.items():
             headline = self.headlines.get(setting)
-            found = [s.value for s in record.scores if headline == Measure.of(s) and s.value is not None]
-            key = setting, record.config.loss, record.config.signature
-            values.setdefault(key, []).extend(found)
+            for record in records:
+                found = [s.value for s in record.scores if headline == Measure.of(s) and s.value is not None]
+                key = setting, record.config.loss, record.config.signature
+                values.setdefault(key, []).extend(found)
         return {key: _deviation(found) for key, found in values.items() if len(found) > 1}
 
     def table(self, setting: Setting, score: str | None = None) -> pd.DataFrame:
@@ -214,21 +224,32 @@ class Results:
         Raises:
             DataError: the setting has no such score.
         """
+        scored = self.scored(setting, score)
+        seeds = sorted({r.config.seed for r in self.members[setting]})
+        rows = [[found[seed].value if seed in found else None for seed in seeds] for found in scored.values()]
+        return pandas().DataFrame(rows, index=list(scored), columns=seeds, dtype=float)
+
+    def names(self, setting: Setting) -> dict[tuple[str, str], str]:
+        """(signature, loss) -> loss name; with the signature where one name stands for several losses."""
+        return _names(self.members.get(setting, ()))
+
+    def scored(self, setting: Setting, score: str | None = None) -> dict[str, dict[int, ScoreRecord]]:
+        """Loss name (as `names` has it) -> seed -> the score, with its interval and note.
+
+        Raises:
+            DataError: the setting has no such score.
+        """
         measure = self.measure(setting, score)
         if measure is None:
             raise DataError(f"{setting.label} has no score {score or 'at all'}; see Results.scores.")
-        members = [r for r in self.records if Setting.of(r) == setting]
-        names = _names(members)
-        values = {
-            (names[r.config.signature, r.config.loss], r.config.seed): s.value
-            for r in members
-            for s in r.scores
-            if Measure.of(s) == measure
-        }
-        losses = list(dict.fromkeys(names.values()))
-        seeds = sorted({r.config.seed for r in members})
-        rows = [[values.get((loss, seed)) for seed in seeds] for loss in losses]
-        return pandas().DataFrame(rows, index=losses, columns=seeds, dtype=float)
+        names = self.names(setting)
+        found: dict[str, dict[int, ScoreRecord]] = {name: {} for name in names.values()}
+        for record in self.members[setting]:
+            config = record.config
+            for item in record.scores:
+                if Measure.of(item) == measure:
+                    found[names[config.signature, config.loss]][config.seed] = item
+        return found
 
     def only(
         self, *, task: str | None = None, profile: str | None = None, losses: Sequence[str] | None = None
@@ -310,7 +331,7 @@ def _records(source: str | Path | Store | Iterable[RunRecord]) -> Iterable[RunRe
     path = Path(source)
     if path.suffix.lower() in _EXPORTS:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"results file {str(path)!r} cannot be read: {error}") from error
         return read_runs(text, "csv" if path.suffix.lower() == ".csv" else "json", str(path))
@@ -321,4 +342,13 @@ def _records(source: str | Path | Store | Iterable[RunRecord]) -> Iterable[RunRe
 def _name(source: object) -> str:
     if isinstance(source, Store):
         return source.name
-    return str(source) if isinstance(source, (str, Path)) else "runs"
+    return without_password(str(source)) if isinstance(source, (str, Path)) else "runs"
+
+
+def without_password(text: str) -> str:
+    """Text in which a password of a URL is hidden.
+
+    >>> without_password("postgresql://me:secret@host/runs")
+    'postgresql://me:***@host/runs'
+    """
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)

@@ -38,7 +38,7 @@ class Setting:
     def of(cls, record: RunRecord) -> Setting:
         """The setting of a run."""
         config = record.config
-        options = canonical_json(config.options)
+        options = canonical_json(config.options) if config.options else "{}"
         return cls(config.benchmark, config.data, config.fingerprint, config.profile, config.variant, options)
 
     @property
@@ -99,9 +99,23 @@ def labels_of(settings: Iterable[Setting]) -> dict[Setting, str]:
         texts = list(labels.values())
         doubles = {text for text in texts if texts.count(text) > 1}
         labels = {s: f"{t} {_short(s, extra)}" if t in doubles else t for s, t in labels.items()}
-    return labels
+    return _numbered(labels)
+
+
+def _numbered(labels: dict[Setting, str]) -> dict[Setting, str]:
+    """Labels with a number behind each that an earlier setting has."""
+    taken: set[str] = set()
+    out = {}
+    for setting, text in labels.items():
+        number, name = 1, text
+        while name in taken:
+            number += 1
+            name = f"{text} ({number})"
+        taken.add(name)
+        out[setting] = name
+    return out
 
 
 def _short(setting: Setting, name: str) -> str:
     text = str(getattr(setting, name))
-    return f"#{text[:6]}" if name == "fingerprint" else text
+    return f"#{text.rpartition(':')[2][:6]}" if name == "fingerprint" else text
