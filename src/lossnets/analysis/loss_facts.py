@@ -29,10 +29,13 @@ class LossFacts:
         stride: input pixels per position of the (last) tap.
         channels: of the (last) tap.
         receptive_field: side in pixels of what a position of the (last) tap sees.
-        top1: ImageNet-1k top-1 accuracy of the published weights in per cent.
+        top1: ImageNet-1k top-1 accuracy of the published weights in per cent; None with other weights,
+            whose accuracy nobody stated.
         parameters: of the whole network.
         gmacs: 10^9 multiply-accumulates of the whole network for one image of its usual size.
         batch_norm: whether the network normalises over the batch.
+        weights: of the network: ``default`` (the published ones), ``random-0``, or a file or name; empty
+            where there is no network.
     """
 
     loss: str
@@ -51,6 +54,7 @@ class LossFacts:
     parameters: int | None = None
     gmacs: float | None = None
     batch_norm: bool | None = None
+    weights: str = ""
 
     @property
     def contender(self) -> str:
@@ -97,6 +101,7 @@ def _of_text(loss: str) -> LossFacts:
         tap=tap,
         taps=tap.count(",") + 1,
         design=_design(options),
+        weights=_weights(options),
     )
 
 
@@ -106,7 +111,6 @@ def _of_perceptual(loss: str, spec: LossSpec) -> LossFacts:
     last = max(records, key=lambda tap: tap.depth)
     points = plan.spec.points  # a blueprint's are canonical names
     stem, *options = loss.split(":")
-    random = spec.weights.startswith("random")
     return LossFacts(
         loss,
         "perceptual",
@@ -120,10 +124,11 @@ def _of_perceptual(loss: str, spec: LossSpec) -> LossFacts:
         stride=last.stride,
         channels=last.channels,
         receptive_field=last.receptive_field,
-        top1=None if random else plan.spec.top1,
+        top1=plan.spec.top1 if spec.weights == "default" else None,
         parameters=plan.spec.parameters,
         gmacs=plan.spec.gmacs,
         batch_norm=any(name.endswith("running_mean") for name in plan.expected),
+        weights=spec.weights,
     )
 
 
@@ -135,6 +140,11 @@ def _position(records: list[Tap], points: Sequence[str]) -> int | None:
 
 def _architecture(network: str, options: list[str]) -> str:
     return f"{network} (random)" if any(o.startswith("weights=random") for o in options) else network
+
+
+def _weights(options: list[str]) -> str:
+    named = (option.partition("=")[2] for option in options if option.startswith("weights="))
+    return next(named, "default")
 
 
 def _design(options: list[str]) -> str:

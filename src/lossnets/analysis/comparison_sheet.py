@@ -1,0 +1,420 @@
+"""Candidates against a reference under several losses: which is closest to which loss, where, and why.
+
+`compare_images` computes; `figures.comparison_figure` draws what it returns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossnets.analysis.results import pandas
+from lossnets.errors import ConfigError, ImageError, LossnetsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Pixels = NDArray[Any]
+    Picture = str | Path | Tensor
+
+COMPARISON_COLUMNS = ("loss", "candidate", "distance", "rank", "relative", "map_mean", "error")
+TAP_COLUMNS = ("loss", "candidate", "tap", "distance", "share")
+SIDE = 192
+"""Longer side in pixels of what is kept of pictures and maps for drawing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One picture of the comparison.
+
+    Attributes:
+        name: unique; the file's name, with as many folders as tell it apart.
+        source: its path; empty for a tensor.
+        size: (width, height) in pixels; None where it could not be read.
+        picture: (h, w, 3) in [0, 1], reduced for drawing; None where it could not be read.
+        problem: why it is not compared; empty where it is.
+    """
+
+    name: str
+    source: str
+    size: tuple[int, int] | None
+    picture: Pixels | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LossRow:
+    """What one loss says.
+
+    Attributes:
+        loss: its name.
+        signature: of the loss.
+        distances: candidate -> distance, not negative; candidates without one are not in.
+        taps: candidate -> {tap: its part of the distance}, which add up to it.
+        maps: candidate -> (h, w) difference at each position, reduced for drawing.
+        no_map: why there are no maps; empty where there are, or where none were asked for.
+        errors: candidate -> why it has no distance.
+        error: why the loss has none at all.
+    """
+
+    loss: str
+    signature: str
+    distances: dict[str, float]
+    taps: dict[str, dict[str, float]]
+    maps: dict[str, Pixels]
+    no_map: str
+    errors: dict[str, str]
+    error: str
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Candidate -> 1 + how many are closer, closest first; equal distances have the same rank."""
+        values = sorted(self.distances.items(), key=lambda pair: pair[1])
+        return {name: 1 + sum(other < value for _, other in values) for name, value in values}
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Two candidates that losses put in different orders.
+
+    Attributes:
+        first: a candidate.
+        second: another.
+        for_first: losses to which the first is closer.
+        for_second: losses to which the second is closer.
+    """
+
+    first: str
+    second: str
+    for_first: tuple[str, ...]
+    for_second: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Candidates against a reference under several losses.
+
+    Attributes:
+        reference: the picture that all are compared with.
+        candidates: in the order given.
+        rows: one for each loss, in the order given.
+    """
+
+    reference: Candidate
+    candidates: tuple[Candidate, ...]
+    rows: tuple[LossRow, ...]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row for each loss and candidate (`COMPARISON_COLUMNS`), closest first.
+
+        ``rank`` is 1 for the closest, ``relative`` the distance over that of the closest; NaN for none.
+        """
+        rows = [row for each in self.rows for row in self._rows(each)]
+        frame = pandas().DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+        return frame.astype({"rank": "Int64"})
+
+    def _rows(self, row: LossRow) -> list[dict[str, Any]]:
+        ranks, least = row.ranks, min(row.distances.values(), default=math.nan)
+        problems = {c.name: c.problem for c in self.candidates}
+        names = [*ranks, *(name for name in problems if name not in ranks)]
+        return [
+            {
+                "loss": row.loss,
+                "candidate": name,
+                "distance": (value := row.distances.get(name, math.nan)),
+                "rank": ranks.get(name),
+                "relative": value / least if least > 0 else math.nan,
+                "map_mean": float(row.maps[name].mean()) if name in row.maps else math.nan,
+                "error": "" if name in ranks else problems[name] or row.error or row.errors.get(name, ""),
+            }
+            for name in names
+        ]
+
+    @property
+    def taps(self) -> pd.DataFrame:
+        """One row for each loss, candidate and tap (`TAP_COLUMNS`): its part of the distance, and the share."""
+        rows = [
+            (row.loss, name, tap, part, part / total if (total := sum(parts.values())) > 0 else math.nan)
+            for row in self.rows
+            for name, parts in row.taps.items()
+            for tap, part in parts.items()
+        ]
+        return pandas().DataFrame(rows, columns=list(TAP_COLUMNS))
+
+    @property
+    def disputes(self) -> list[Dispute]:
+        """Pairs of candidates whose order is not the same to all losses, the most disputed first."""
+        found = []
+        for first, second in combinations([c.name for c in self.candidates if not c.problem], 2):
+            sides: tuple[list[str], list[str]] = [], []
+            for row in self.rows:
+                if first in row.distances and second in row.distances:
+                    gap = row.distances[first] - row.distances[second]
+                    if gap != 0:
+                        sides[gap > 0].append(row.loss)
+            if all(sides):
+                found.append(Dispute(first, second, tuple(sides[0]), tuple(sides[1])))
+        return sorted(found, key=lambda d: -min(len(d.for_first), len(d.for_second)))
+
+    @property
+    def summary(self) -> str:
+        """One sentence: whether the losses agree on the order."""
+        ordered = [row for row in self.rows if len(row.distances) > 1]
+        if len(ordered) < 2:
+            several = "losses" if len(self.rows) < 2 else "candidates"
+            return f"Nothing to disagree on: that takes two {several} with distances."
+        pairs = math.comb(max(len(row.distances) for row in ordered), 2)
+        disputes = len(self.disputes)
+        if not disputes:
+            order = ", ".join(ordered[0].ranks)
+            return f"All {len(ordered)} losses agree on the order, closest first: {order}."
+        word = "pair" if pairs == 1 else "pairs"
+        return f"The losses disagree on the order of {disputes} of {pairs} {word} of candidates."
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, for JSON; null where there is none."""
+        return {
+            "reference": {
+                "name": self.reference.name,
+                "path": self.reference.source,
+                "size": self.reference.size,
+            },
+            "candidates": [
+                {"name": c.name, "path": c.source, "size": c.size, "error": c.problem or None}
+                for c in self.candidates
+            ],
+            "losses": [self._loss_dict(row) for row in self.rows],
+            "summary": self.summary,
+            "disputes": [
+                {"pair": [d.first, d.second], "closer": {d.first: d.for_first, d.second: d.for_second}}
+                for d in self.disputes
+            ],
+        }
+
+    def _loss_dict(self, row: LossRow) -> dict[str, Any]:
+        results = [
+            {
+                "candidate": found["candidate"],
+                "distance": row.distances.get(found["candidate"]),
+                "rank": row.ranks.get(found["candidate"]),
+                "taps": row.taps.get(found["candidate"], {}),
+                "error": found["error"] or None,
+            }
+            for found in self._rows(row)
+        ]
+        return {
+            "loss": row.loss,
+            "signature": row.signature,
+            "error": row.error or None,
+            "no_map": row.no_map or None,
+            "results": results,
+        }
+
+
+def compare_images(
+    reference: Picture,
+    candidates: Sequence[Picture] | Mapping[str, Picture],
+    losses: Sequence[str],
+    *,
+    maps: bool = True,
+    side: int = SIDE,
+    device: str = "cpu",
+) -> Comparison:
+    """Compare candidates with a reference under several losses, on the full images.
+
+    A candidate that cannot be read or has another size than the reference stays in the comparison with its
+    reason, and so does a loss that fails.
+
+    Args:
+        reference: path, or (3, H, W) in [0, 1].
+        candidates: paths or tensors; a mapping gives them names.
+        losses: loss names; each counts once.
+        maps: also the difference at each position, of losses that have one.
+        side: longer side in pixels of the pictures and maps that are kept for drawing.
+        device: where to compute.
+
+    Raises:
+        ConfigError: a loss name is not known; there are no candidates or no losses.
+        ImageError: the reference cannot be read, or no candidate can be compared.
+    """
+    if not candidates or not losses:
+        lacking = "candidates" if not candidates else "losses"
+        raise ConfigError(f"{lacking} must have at least one entry; got none")
+    if side < 1:
+        raise ConfigError(f"side must be at least 1 pixel; got {side}")
+    loaded = _load_losses(losses, device)
+    whole = _tensor(reference)
+    first = _kept("reference", reference, whole, side)
+    kept, images = _read_all(_named(candidates), whole, side)
+    if not images:
+        raise ImageError(f"no candidate can be compared: {kept[0].name}: {kept[0].problem}")
+    rows = [_row(name, loss, whole, images, maps, side, device) for name, loss in loaded.items()]
+    name = Path(first.source).name if first.source else "reference"
+    return Comparison(Candidate(name, first.source, first.size, first.picture), tuple(kept), tuple(rows))
+
+
+def _load_losses(names: Sequence[str], device: str) -> dict[str, Any]:
+    """Name -> the loss, or the error that kept it from being loaded; wrong names end everything."""
+    from lossnets.losses import load_loss, parse_loss
+
+    found: dict[str, Any] = {}
+    for spec in dict.fromkeys(parse_loss(name) for name in names):
+        try:
+            found[str(spec)] = load_loss(spec, device=device, reduction="none", validate="never")
+        except ConfigError:
+            raise
+        except LossnetsError as error:
+            found[str(spec)] = error
+    return found
+
+
+def _named(candidates: Sequence[Picture] | Mapping[str, Picture]) -> dict[str, Picture]:
+    """Unique names: of files with as many folders as tell them apart, then with a number."""
+    if isinstance(candidates, Mapping):
+        return dict(candidates)
+    paths = [Path(c) if isinstance(c, str | Path) else None for c in candidates]
+    named: dict[str, Picture] = {}
+    for k, (candidate, path) in enumerate(zip(candidates, paths, strict=True), 1):
+        name = f"candidate {k}" if path is None else _short(path, [p for p in paths if p is not None])
+        text, number = name, 2
+        while text in named:
+            text, number = f"{name} ({number})", number + 1
+        named[text] = candidate
+    return named
+
+
+def _short(path: Path, others: Sequence[Path]) -> str:
+    own = path.absolute().parts
+    rivals = {other.absolute().parts for other in others} - {own}
+    for count in range(1, len(own) + 1):
+        if all(other[-count:] != own[-count:] for other in rivals):
+            return "/".join(own[-count:])
+    return str(path)
+
+
+def _tensor(picture: Picture) -> Tensor:
+    from lossnets.images import read_image
+
+    if isinstance(picture, str | Path):
+        return read_image(picture)
+    if picture.ndim != 3 or picture.shape[0] != 3:
+        raise ImageError(f"a picture must have shape (3, H, W); got {tuple(picture.shape)}")
+    return picture.detach().float()
+
+
+def _kept(name: str, picture: Picture, image: Tensor, side: int, problem: str = "") -> Candidate:
+    source = str(picture) if isinstance(picture, str | Path) else ""
+    size = int(image.shape[2]), int(image.shape[1])
+    pixels = reduced(image, side).permute(1, 2, 0).clamp(0, 1).cpu().numpy()
+    return Candidate(name, source, size, pixels, problem)
+
+
+def _read_all(
+    named: Mapping[str, Picture], reference: Tensor, side: int
+) -> tuple[list[Candidate], dict[str, Tensor]]:
+    kept: list[Candidate] = []
+    images: dict[str, Tensor] = {}
+    for name, picture in named.items():
+        try:
+            image = _tensor(picture)
+        except ImageError as error:
+            source = str(picture) if isinstance(picture, str | Path) else ""
+            kept.append(Candidate(name, source, None, None, str(error)))
+            continue
+        problem = ""
+        if image.shape != reference.shape:
+            sizes = [f"{i.shape[2]}×{i.shape[1]}" for i in (image, reference)]  # noqa: RUF001
+            problem = f"it is {sizes[0]} pixels, the reference {sizes[1]}; images are never resized"
+        else:
+            images[name] = image
+        kept.append(_kept(name, picture, image, side, problem))
+    return kept, images
+
+
+def reduced(image: Tensor, side: int) -> Tensor:
+    """(C, H, W) averaged down to a longer side of at most that many pixels; smaller ones as they are."""
+    from lossnets.losses.resize import area_resize
+
+    height, width = image.shape[1:]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    return area_resize(image[None], max(1, round(height * scale)), max(1, round(width * scale)))[0]
+
+
+def _row(
+    name: str, loss: Any, reference: Tensor, images: Mapping[str, Tensor], maps: bool, side: int, device: str
+) -> LossRow:
+    row = LossRow(name, "", {}, {}, {}, "", {}, "")
+    if isinstance(loss, Exception):
+        return _with(row, error=str(loss))
+    row = _with(row, signature=loss.signature())
+    target = reference[None].to(device)
+    try:
+        encoded = loss.encode(target)
+    except (LossnetsError, RuntimeError, MemoryError) as error:
+        return _with(row, error=_said(error))
+    for candidate, image in images.items():
+        _measure(row, candidate, image[None].to(device), loss, encoded)
+    del encoded
+    no_map = _draw_maps(row, images, target, loss, side, device) if maps else ""
+    error = next(iter(row.errors.values()), "") if not row.distances else ""
+    return _with(row, no_map=no_map, error=error)
+
+
+def _with(row: LossRow, **changes: str) -> LossRow:
+    from dataclasses import replace
+
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, LossnetsError):
+        return str(error)
+    first = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {first}"
+
+
+def _measure(row: LossRow, name: str, image: Tensor, loss: Any, encoded: Any) -> None:
+    """Fill in the distance of one candidate, and the parts of the taps."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            parts = {tap: float(part) for tap, part in loss(image, encoded, per_tap=True).items()}
+    except (LossnetsError, RuntimeError, MemoryError) as error:
+        row.errors[name] = _said(error)
+        return
+    total = sum(parts.values())
+    if not math.isfinite(total):
+        row.errors[name] = f"the distance is not finite: {total}"
+        return
+    row.distances[name] = total
+    row.taps[name] = parts
+
+
+def _draw_maps(
+    row: LossRow, images: Mapping[str, Tensor], target: Tensor, loss: Any, side: int, device: str
+) -> str:
+    """Fill in the maps; why there are none."""
+    import torch
+
+    for name in row.distances:
+        try:
+            with torch.no_grad():
+                found = loss(images[name][None].to(device), target, output="map")
+        except ConfigError:
+            row.maps.clear()
+            return "this loss does not compare position by position"
+        except (LossnetsError, RuntimeError, MemoryError) as error:
+            row.maps.clear()
+            return _said(error)
+        row.maps[name] = reduced(found[0], side)[0].cpu().numpy()
+    return ""
