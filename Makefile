@@ -1,6 +1,7 @@
-# Two commands on a fresh machine (Python 3.11 or newer, and make):
-#   make demo   set up, then put losses through all four benchmarks on packaged weights and data
-#   make test   set up, then style, types and tests
+# Three commands on a fresh machine (Python 3.11 or newer, and make):
+#   make demo   set up, then put losses through all four benchmarks on packaged weights and data; writes a report
+#   make test   set up, then style, types, tests, and the documentation site without warnings
+#   make docs   set up, then the documentation site: build/docs/index.html
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
@@ -8,21 +9,28 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint unit slow clean
+SITE := build/docs
+
+.PHONY: demo test lint docs unit slow clean
 
 demo: $(READY)
 	$(BIN)/lossnets sweep examples/plans/demo.yaml --store lossnets-demo/results.sqlite --workers 2
+	$(BIN)/lossnets report --store lossnets-demo/results.sqlite -o lossnets-demo/report.html
 
-test: lint unit
+test: lint docs unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# -E: everything anew, since a page that is not read again does not warn again.
+docs: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -E -q docs $(SITE)
+
 # One thread per test process: two processes share two cores better than threads do.
-unit: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+unit: docs
+	OMP_NUM_THREADS=1 LOSSNETS_SITE=$(SITE) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 slow: $(READY)
 	$(BIN)/pytest -m slow
@@ -35,4 +43,4 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) lossnets-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SITE) lossnets-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,8 +2,8 @@
 
     python examples/make_images.py pictures
 
-makes pictures/original/*.png and pictures/compressed/*.png: photographs that scikit-image and
-scikit-learn ship, and the same after strong JPEG compression.
+makes pictures/original/*.png, compressed/, blurred/ and moved/: photographs that scikit-image and
+scikit-learn ship, and the same after strong JPEG compression, blurred, and moved by 2 pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ def main(folder: Path) -> None:
     for package, file in PHOTOGRAPHS[:3]:
         source = photograph_path(package, file)
         image = lossnets.read_image(source)
-        for kind, picture in (("original", image), ("compressed", degrade(image[None], "jpeg", 5)[0])):
+        pictures = {"original": image}
+        for kind, name, severity in (
+            ("compressed", "jpeg", 5),
+            ("blurred", "gaussian_blur", 3),
+            ("moved", "shift", 2),
+        ):
+            pictures[kind] = degrade(image[None], name, severity)[0]
+        for kind, picture in pictures.items():
             path = folder / kind / source.with_suffix(".png").name
             path.parent.mkdir(parents=True, exist_ok=True)
             lossnets.write_image(path, picture)

@@ -40,7 +40,7 @@ def spatial_distance(
     Args:
         a: features, any floating type; computed in float32 at least.
         b: features of the same shape.
-        metric: of the difference d over channels: ``squared_l2`` (sum of w d^2), ``l1`` (sum of w |d|),
+        metric: of the difference d over channels: ``squared_l2`` (sum of w d^2), ``l1`` (sum of w abs(d)),
             ``l2`` (root of the sum of w d^2).
         channels: ``sum`` as written, or ``mean``: divide the sum by C before any root.
         channel_weights: w, (C,) and non-negative; None: ones.
