@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from lossnets.losses import LossSpec
+
     Pixels = NDArray[Any]
     Picture = str | Path | Tensor
 
@@ -139,7 +141,7 @@ class Comparison:
 
     @property
     def taps(self) -> pd.DataFrame:
-        """One row for each loss, candidate and tap (`TAP_COLUMNS`): its part of the distance, and the share."""
+        """One row for each loss, candidate and tap (`TAP_COLUMNS`): its part and its share."""
         rows = [
             (row.loss, name, tap, part, part / total if (total := sum(parts.values())) > 0 else math.nan)
             for row in self.rows
@@ -249,30 +251,35 @@ def compare_images(
         raise ConfigError(f"{lacking} must have at least one entry; got none")
     if side < 1:
         raise ConfigError(f"side must be at least 1 pixel; got {side}")
-    loaded = _load_losses(losses, device)
+    specs = _specs(losses)
     whole = _tensor(reference)
     first = _kept("reference", reference, whole, side)
     kept, images = _read_all(_named(candidates), whole, side)
     if not images:
         raise ImageError(f"no candidate can be compared: {kept[0].name}: {kept[0].problem}")
+    loaded = {str(spec): _load(spec, device) for spec in specs}
     rows = [_row(name, loss, whole, images, maps, side, device) for name, loss in loaded.items()]
     name = Path(first.source).name if first.source else "reference"
     return Comparison(Candidate(name, first.source, first.size, first.picture), tuple(kept), tuple(rows))
 
 
-def _load_losses(names: Sequence[str], device: str) -> dict[str, Any]:
-    """Name -> the loss, or the error that kept it from being loaded; wrong names end everything."""
-    from lossnets.losses import load_loss, parse_loss
+def _specs(names: Sequence[str]) -> list[LossSpec]:
+    """Each loss once, however it is spelt."""
+    from lossnets.losses import parse_loss
 
-    found: dict[str, Any] = {}
-    for spec in dict.fromkeys(parse_loss(name) for name in names):
-        try:
-            found[str(spec)] = load_loss(spec, device=device, reduction="none", validate="never")
-        except ConfigError:
-            raise
-        except LossnetsError as error:
-            found[str(spec)] = error
-    return found
+    return list(dict.fromkeys(parse_loss(name) for name in names))
+
+
+def _load(spec: LossSpec, device: str) -> Any:
+    """The loss, or the error that kept it from being loaded; a wrong name ends everything."""
+    from lossnets.losses import load_loss
+
+    try:
+        return load_loss(spec, device=device, reduction="none", validate="never")
+    except ConfigError:
+        raise
+    except LossnetsError as error:
+        return error
 
 
 def _named(candidates: Sequence[Picture] | Mapping[str, Picture]) -> dict[str, Picture]:
@@ -309,11 +316,21 @@ def _tensor(picture: Picture) -> Tensor:
     return picture.detach().float()
 
 
+def _read(picture: Picture) -> Tensor | ImageError:
+    try:
+        return _tensor(picture)
+    except ImageError as error:
+        return error
+
+
+def _source(picture: Picture) -> str:
+    return str(picture) if isinstance(picture, str | Path) else ""
+
+
 def _kept(name: str, picture: Picture, image: Tensor, side: int, problem: str = "") -> Candidate:
-    source = str(picture) if isinstance(picture, str | Path) else ""
     size = int(image.shape[2]), int(image.shape[1])
     pixels = reduced(image, side).permute(1, 2, 0).clamp(0, 1).cpu().numpy()
-    return Candidate(name, source, size, pixels, problem)
+    return Candidate(name, _source(picture), size, pixels, problem)
 
 
 def _read_all(
@@ -322,19 +339,16 @@ def _read_all(
     kept: list[Candidate] = []
     images: dict[str, Tensor] = {}
     for name, picture in named.items():
-        try:
-            image = _tensor(picture)
-        except ImageError as error:
-            source = str(picture) if isinstance(picture, str | Path) else ""
-            kept.append(Candidate(name, source, None, None, str(error)))
-            continue
-        problem = ""
-        if image.shape != reference.shape:
-            sizes = [f"{i.shape[2]}×{i.shape[1]}" for i in (image, reference)]  # noqa: RUF001
+        image = _read(picture)
+        if isinstance(image, ImageError):
+            kept.append(Candidate(name, _source(picture), None, None, str(image)))
+        elif image.shape != reference.shape:
+            sizes = [f"{i.shape[2]}×{i.shape[1]}" for i in (image, reference)]
             problem = f"it is {sizes[0]} pixels, the reference {sizes[1]}; images are never resized"
+            kept.append(_kept(name, picture, image, side, problem))
         else:
             images[name] = image
-        kept.append(_kept(name, picture, image, side, problem))
+            kept.append(_kept(name, picture, image, side))
     return kept, images
 
 
@@ -365,8 +379,8 @@ def _row(
         _measure(row, candidate, image[None].to(device), loss, encoded)
     del encoded
     no_map = _draw_maps(row, images, target, loss, side, device) if maps else ""
-    error = next(iter(row.errors.values()), "") if not row.distances else ""
-    return _with(row, no_map=no_map, error=error)
+    why = next(iter(row.errors.values()), "") if not row.distances else ""
+    return _with(row, no_map=no_map, error=why)
 
 
 def _with(row: LossRow, **changes: str) -> LossRow:

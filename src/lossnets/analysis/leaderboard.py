@@ -104,6 +104,20 @@ def leaderboards(
     return boards
 
 
+def unscored(setting: Setting, records: Iterable[RunRecord]) -> Board:
+    """The board of a setting without a single score: its losses, each with the reason; ``score`` is empty.
+
+    Args:
+        setting: of some of the records.
+        records: of all settings; losses of the same benchmark elsewhere are ``missing`` here.
+    """
+    family = [record for record in records if record.config.benchmark == setting.benchmark]
+    members = [record for record in family if Setting.of(record) == setting]
+    measure = Measure("", "", True, "overall")
+    expected = list(dict.fromkeys(record.config.loss for record in family))
+    return Board(**vars(setting), **vars(measure), rows=_rows(members, measure, expected))
+
+
 def _rows(records: Sequence[RunRecord], measure: Measure, expected: Sequence[str]) -> tuple[Standing, ...]:
     of_loss: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for record in records:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import PurePath
+from urllib.parse import unquote
 
 from lossnets.errors import LossnetsError
 from lossnets.losses.spec import LossSpec, parse_loss
@@ -18,7 +20,8 @@ class LossFacts:
     Attributes:
         loss: loss name.
         family: ``perceptual``, ``pixel``, ``lpips``, or whatever stands before the colon.
-        architecture: name of the loss network, with ``(random)`` behind it where its weights are random.
+        architecture: name of the loss network; behind it ``(random)`` for random weights, and the name of a
+            file of weights that is not named like the network: other weights are another choice.
         tap: name of the tap; several with commas.
         taps: how many.
         position: 1 to `points`, early to late, where the loss has one tap that is a point of the study.
@@ -139,7 +142,13 @@ def _position(records: list[Tap], points: Sequence[str]) -> int | None:
 
 
 def _architecture(network: str, options: list[str]) -> str:
-    return f"{network} (random)" if any(o.startswith("weights=random") for o in options) else network
+    weights = unquote(_weights(options))
+    if weights == "default":
+        return network
+    if weights.startswith("random"):
+        return f"{network} (random)"
+    stem = PurePath(weights).stem
+    return network if stem == network else f"{network} ({stem})"
 
 
 def _weights(options: list[str]) -> str:

@@ -151,7 +151,7 @@ def network_name(facts: LossFacts) -> str:
     """
     if facts.weights in ("", "default") or facts.weights.startswith("random"):
         return str(facts.architecture)
-    return f"{facts.architecture} ({facts.weights})"
+    return f"{str(facts.architecture).partition(' (')[0]} ({facts.weights})"
 
 
 def points_of(results: Results, setting: Setting) -> Points:
@@ -175,7 +175,7 @@ def points_of(results: Results, setting: Setting) -> Points:
         where = networks.index(network), positions.index(position)
         for seed, value in scores[cell["loss"], cell["signature"]].items():
             values[(*where, seeds.index(seed))] = value if cell["higher_is_better"] else -value
-        errors[where] = (cell["high"] - cell["low"]) / (2 * Z)
+        errors[where] = _error(cell)
     names = {place: cell["loss"] for place, cell in kept.items()}
     taps = tuple(tuple(names.get((network, place), "") for place in positions) for network in networks)
     score = headline.score if headline else ""
@@ -183,6 +183,12 @@ def points_of(results: Results, setting: Setting) -> Points:
         label, setting.task, setting.trains, score, networks, positions, values, errors,
         taps, left_out, lost, sum(int(cell["failed"]) for cell in kept.values()),
     )  # fmt: skip
+
+
+def _error(cell: dict[str, Any]) -> float:
+    """Standard error by the cell's 95 % interval; NaN where no interval is known (None in a frame without any)."""
+    low, high = cell["low"], cell["high"]
+    return float("nan") if low is None or high is None else (float(high) - float(low)) / (2 * Z)
 
 
 def _kept(

@@ -44,12 +44,6 @@ def rank_table(results: Results, *, alpha: float = 0.05) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for label, own in cells[cells["state"] != "reference"].groupby("setting", sort=False):
         rows += _setting_rows(results, str(label), own, alpha)
-    rows += [
-        row
-        for setting in results.settings
-        if setting not in results.headlines
-        for row in _unscored_rows(results, setting)
-    ]
     return pandas().DataFrame(rows, columns=list(RANK_TABLE_COLUMNS))
 
 
@@ -59,7 +53,7 @@ def _setting_rows(results: Results, label: str, cells: pd.DataFrame, alpha: floa
     pairs = compare_losses(results, setting, alpha=alpha)
     better, worse, tested = _counts(pairs)
     basis = "items" if not setting.trains else "seeds"
-    sign = np.where(cells["higher_is_better"].astype(bool), -1.0, 1.0)
+    sign = np.where(cells["higher_is_better"].eq(True), -1.0, 1.0)
     ranks = (sign * cells["value"].astype(float)).rank(method="average")
     of = int(ranks.notna().sum())
     rows = []
@@ -74,25 +68,6 @@ def _setting_rows(results: Results, label: str, cells: pd.DataFrame, alpha: floa
             cell.value, rank, low, high, of, above, below, cell.seeds, cell.failed, cell.state,
             ("one seed" if free and setting.trains else basis) if ranked else "",
             "; ".join(part for part in (cell.note, _NO_TEST if free else "") if part),
-        ))  # fmt: skip
-    return rows
-
-
-def _unscored_rows(results: Results, setting: Setting) -> list[tuple[Any, ...]]:
-    """The losses of a setting without a single finished run."""
-    rows = []
-    label, design, none = results.labels[setting], results.main_design(setting), math.nan
-    for (signature, loss), name in results.names(setting).items():
-        runs = [
-            r for r in results.members[setting] if (r.config.signature, r.config.loss) == (signature, loss)
-        ]
-        failures = [f"{r.failure.type}: {r.failure.message}" for r in runs if r.failure is not None]
-        facts = loss_facts(loss)
-        main = facts.architecture is None or facts.design == design
-        state = "failed" if failures else "running" if any(r.status == "running" for r in runs) else "missing"
-        rows.append((
-            label, setting.task, name, facts.contender, facts.architecture, facts.tap, facts.position, main,
-            none, none, none, none, 0, 0, 0, 0, len(failures), state, "", failures[0] if failures else "",
         ))  # fmt: skip
     return rows
 

@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossnets.analysis.leaderboard import Board, Standing, leaderboards
+from lossnets.analysis.leaderboard import Board, Standing, leaderboards, unscored
 from lossnets.analysis.loss_facts import loss_facts
 from lossnets.analysis.settings import Measure, Setting, labels_of
 from lossnets.errors import DataError, require, unknown_name
@@ -173,15 +173,15 @@ class Results:
         ``value`` is the mean over seeds, ``sd`` their standard deviation (NaN for one seed), ``low`` and
         ``high`` as in `Standing`. ``state`` says why there is no value: ``failed``, ``running``,
         ``undefined``, ``missing`` (other settings of the same benchmark have the loss). References
-        (bicubic) are rows of state ``reference``. ``contender`` names the same network and tap in every
+        (bicubic) are rows of state ``reference``. A setting without a single score has its losses, too, with
+        an empty ``score`` and no ``higher_is_better``. ``contender`` names the same network and tap in every
         setting; ``main`` is False for losses of another design than most of their setting.
         """
         rows = []
         for setting in self.settings:
-            board = self.board(setting)
-            if board is not None:
-                design = self.main_design(setting)
-                rows += [self._cell(setting, board, standing, design) for standing in board.rows]
+            board = self.board(setting) or unscored(setting, self.records)
+            design = self.main_design(setting)
+            rows += [self._cell(setting, board, standing, design) for standing in board.rows]
         return pandas().DataFrame(rows, columns=list(CELL_COLUMNS))
 
     def _cell(self, setting: Setting, board: Board, row: Standing, design: str) -> dict[str, Any]:
@@ -189,7 +189,8 @@ class Results:
         return {
             "setting": self.labels[setting], "task": setting.task, "data": board.data,
             "profile": board.profile, "variant": board.variant, "score": board.score, "split": board.split,
-            "unit": board.unit, "higher_is_better": board.higher_is_better, "rank": row.rank,
+            "unit": board.unit, "higher_is_better": board.higher_is_better if board.score else None,
+            "rank": row.rank,
             "loss": row.loss, "signature": row.signature, "value": row.value, "low": row.low,
             "high": row.high, "sd": self._deviations.get((setting, row.loss, row.signature)),
             "seeds": row.seeds, "failed": row.failed, "state": row.state, "note": row.note,

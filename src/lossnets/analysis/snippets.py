@@ -18,16 +18,16 @@ _HASH = re.compile(r"\b(?:sha256:)?([0-9a-f]{8,64})\b")
 
 
 def python_lines(loss: str, task: str) -> tuple[str, ...]:
-    r"""Lines to paste, ``import lossnets`` first; ``output`` and ``target`` are (N, 3, H, W) in [0, 1].
+    r"""Three lines to paste; ``output`` and ``target`` are (N, 3, H, W) in [0, 1].
 
-    Targets that stay are worth encoding once, outside of the loop. In delineation the loss is added to
-    cross-entropy: ``logits`` and ``mask`` are (N, 1, H, W). For similarity there is one distance per image.
+    In delineation the loss is added to cross-entropy: ``logits`` and ``mask`` are (N, 1, H, W). For
+    similarity there is one distance per image. Where a target stays the same from step to step,
+    ``loss.encode(target)``, once, in the place of ``target`` saves its side of the work.
 
     >>> print("\n".join(python_lines("vgg16/relu3_3", "super-resolution")))
     import lossnets
     loss = lossnets.load_loss('vgg16/relu3_3')
-    encoded = loss.encode(target)  # once per target: (N, 3, H, W) in [0, 1]
-    value = loss(output, encoded)  # then value.backward()
+    value = loss(output, target)  # (N, 3, H, W) in [0, 1]; then value.backward()
     """
     if task == "delineation":
         return _delineation(loss)
@@ -35,32 +35,22 @@ def python_lines(loss: str, task: str) -> tuple[str, ...]:
         return (
             "import lossnets",
             f"loss = lossnets.load_loss({loss!r}, reduction='none')",
-            "encoded = loss.encode(target)  # once per reference image: (N, 3, H, W) in [0, 1]",
-            "distances = loss(output, encoded)  # (N,), lower is more alike",
+            "distances = loss(output, target)  # (N, 3, H, W) in [0, 1] -> (N,), lower is more alike",
         )
     return (
         "import lossnets",
         f"loss = lossnets.load_loss({loss!r})",
-        "encoded = loss.encode(target)  # once per target: (N, 3, H, W) in [0, 1]",
-        "value = loss(output, encoded)  # then value.backward()",
+        "value = loss(output, target)  # (N, 3, H, W) in [0, 1]; then value.backward()",
     )
 
 
 def _delineation(loss: str) -> tuple[str, ...]:
-    probability = "torch.sigmoid(logits)"
     build = ("import lossnets, torch", f"loss = lossnets.load_loss({loss!r})")
     if loss == baseline("delineation"):
-        return (
-            *build,
-            "encoded = loss.encode(mask)  # once per mask: (N, 1, H, W), 0 or 1",
-            f"value = loss({probability}, encoded)  # then value.backward()",
-        )
-    return (
-        *build,
-        "encoded = loss.encode(mask.expand(-1, 3, -1, -1))  # once per mask: (N, 1, H, W), 0 or 1",
-        "entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask)",
-        f"value = entropy + {MU} * loss({probability}.expand(-1, 3, -1, -1), encoded)",
-    )
+        return (*build, "value = loss(torch.sigmoid(logits), mask)  # (N, 1, H, W), mask 0 or 1")
+    entropy = "torch.nn.functional.binary_cross_entropy_with_logits(logits, mask)"
+    images = (f"{name}.expand(-1, 3, -1, -1)" for name in ("torch.sigmoid(logits)", "mask"))
+    return (*build, f"value = {entropy} + {MU} * loss({', '.join(images)})")
 
 
 def weights_origin(loss: str, signature: str = "") -> str:

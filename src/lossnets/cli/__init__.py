@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lossnets.errors import LossnetsError, require
 
 EXIT_ERROR = 2
+EXIT_REFUSED = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -17,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
     0: done; 1: done, with failures; 2: an error that is the user's to mend, in one message on
-    stderr (with LOSSNETS_DEBUG=1 the whole traceback); 130: interrupted.
+    stderr (with LOSSNETS_DEBUG=1 the whole traceback); 3: ``recommend`` refused, with the reason on
+    stdout; 130: interrupted.
     """
     warnings = _Warnings(logging.WARNING)
     logging.getLogger("lossnets").addHandler(warnings)

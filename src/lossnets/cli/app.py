@@ -35,11 +35,17 @@ COMMANDS = {
     "taps": Entry("networks", "taps", "List the extraction points of a network."),
     "distance": Entry("distance", "distance", "Distance between two images, or two folders of images."),
     "map": Entry("maps", "map_command", "Draw where two images differ, as a loss sees it."),
+    "compare-images": Entry(
+        "compare_images", "compare_images_command", "Show why losses disagree on several images."
+    ),
     "weights": Entry("weights", "app", "List, fetch and verify weights."),
     "data": Entry("data", "app", "List, fetch and verify data sets."),
     "sweep": Entry("sweep", "sweep", "Run a plan of losses and benchmarks, resumable."),
     "sheet": Entry("sheet", "sheet_command", "Put pictures of several runs side by side."),
     "results": Entry("results", "results", "Show, filter and export stored results."),
+    "profile": Entry("profile", "profile", "Measure time and memory of losses on this machine."),
+    "recommend": Entry("recommend", "recommend_command", "Say which loss to take for a task, or refuse."),
+    "report": Entry("report", "report", "Write results as one HTML page that needs no network."),
 }
 
 

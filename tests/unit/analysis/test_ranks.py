@@ -76,7 +76,7 @@ def test_a_setting_where_nothing_finished_keeps_its_rows() -> None:
         several({"autoencoding": {"a": [1.0]}, "delineation": {"a": ["failed"], "b": ["running"]}})
     )
     rows = frame[frame["task"] == "delineation"]
-    assert rows[["loss", "state", "failed"]].values.tolist() == [["a", "failed", 1], ["b", "running", 0]]
+    assert rows[["loss", "state", "failed"]].values.tolist() == [["b", "running", 0], ["a", "failed", 1]]
     assert rows["rank"].isna().all()
 
 

@@ -453,8 +453,9 @@ RUNNABLE = (
 
 @pytest.mark.parametrize("task", ["super-resolution", "delineation", "autoencoding", "similarity"])
 @pytest.mark.parametrize("loss", RUNNABLE)
-def test_the_lines_of_python_run(task: str, loss: str) -> None:
+def test_the_lines_of_python_are_three_and_run(task: str, loss: str) -> None:
     lines = python_lines(loss, task)
+    assert len(lines) == 3
     assert lines[0].startswith("import lossnets")
     assert weights_ready(loss)
     output, logits = (

@@ -398,7 +398,7 @@ def test_facts_of_what_has_no_network_or_is_not_known() -> None:
     pixel = loss_facts("pixel:mse")
     assert (pixel.family, pixel.architecture, pixel.contender) == ("pixel", None, "pixel:mse")
     unknown = loss_facts("mynet/stage4:unit-spatial-sum:weights=mine.pt")
-    assert (unknown.architecture, unknown.tap, unknown.design) == ("mynet", "stage4", "unit-spatial-sum")
+    assert (unknown.architecture, unknown.tap, unknown.design) == ("mynet (mine)", "stage4", "unit-spatial-sum")
     assert unknown.position is None
     several_taps = loss_facts("vgg16/relu1_2,relu3_3")
     assert (several_taps.taps, several_taps.position) == (2, None)
@@ -435,3 +435,18 @@ def test_simulated_results_are_what_was_asked_for() -> None:
     )
     assert planted.cells["rank"].tolist()[:8] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert planted.cells["position"].tolist()[:8] == [4, 3, 2, 1] * 2
+
+
+def test_a_setting_in_which_everything_failed_is_not_lost() -> None:
+    values: Any = {"a": ["failed", "failed"], "b": ["running"]}
+    results = several({"autoencoding": {"a": [1.0], "c": [2.0]}, "autoencoding/other": values})
+    cells = results.cells
+    own = cells[cells["data"] == "other"].set_index("loss")
+    assert own["state"].to_dict() == {"a": "failed", "b": "running", "c": "missing"}
+    assert own["failed"].to_dict() == {"a": 2, "b": 0, "c": 0}
+    assert own.loc["a", "note"] == "DataError: broken.png"
+    assert own["value"].isna().all()
+    assert own["rank"].isna().all()
+    assert own["higher_is_better"].isna().all()
+    assert set(own["score"]) == {""}
+    assert set(cells[cells["data"] == "autoencoding"]["loss"]) == {"a", "b", "c"}

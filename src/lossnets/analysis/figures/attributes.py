@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lossnets.analysis.figures.canvas import Drawing
 
 _ROW, _ACROSS = 0.2, 3
+_LABELS = 1.6  # inches of the attributes' names
 _CALLED = {
     "top1": "ImageNet accuracy", "parameters": "parameters", "gmacs": "operations (GMAC)", "depth": "depth",
     "stride": "stride", "channels": "channels", "receptive_field": "receptive field",
@@ -67,17 +68,17 @@ def attribute_figure(
     need(frame, ["setting", "attribute", "rho"], "attribute_figure")
     settings = list(dict.fromkeys(map(str, frame["setting"])))
     attributes = list(dict.fromkeys(map(str, frame["attribute"])))
-    across = min(_ACROSS, len(settings))
+    across = max(1, min(_ACROSS, len(settings), int((width - _LABELS) / 1.7)))
     down = -(-len(settings) // across)
     figure = new_figure(
-        width, 0.9 + down * (0.62 + _ROW * len(attributes)), theme, title=title,
+        width, 0.9 + down * (0.72 + _ROW * len(attributes)), theme, title=title,
         label=f"Correlations of {len(attributes)} attributes with scores in {len(settings)} settings.",
     )  # fmt: skip
     panels = figure.subplots(down, across, sharex=True, squeeze=False).flatten()
     rows = frame.to_dict("records")
     for k, (axes, setting) in enumerate(zip(panels, settings, strict=False)):
         own = {str(row["attribute"]): row for row in rows if str(row["setting"]) == setting}
-        _panel(figure, axes, setting, attributes, own, alpha, width / across)
+        _panel(figure, axes, setting, attributes, own, alpha, (width - _LABELS) / across)
         axes.tick_params(labelleft=k % across == 0, labelbottom=k + across >= len(settings))
     for axes in panels[len(settings) :]:
         axes.set_axis_off()
@@ -98,11 +99,13 @@ def _panel(
     axes.set_xticks([-1, 0, 1], labels=["−1", "0", "1"])
     tidy(axes, theme)
     row_labels(axes, [_CALLED.get(a, a.replace("_", " ")) for a in attributes], list(attributes))
-    text = shortened(setting, characters(width - 0.5, SMALL))
+    room = characters(width - 0.1, 1.16 * SMALL)  # bold type is wider
+    task, colon, data = setting.partition(": ")
+    lines = [f"{task}:", data] if colon and len(setting) > room else [setting]
+    text = "\n".join(shortened(line, room) for line in lines)
     made = axes.set_title(
         text, loc="left", fontsize=SMALL, color=theme.ink, fontweight="bold", parse_math=False
     )
-    made.set_in_layout(False)
     figure.tip(made, setting)
 
 

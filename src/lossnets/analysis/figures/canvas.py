@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from lossnets.analysis.figures.style import Theme
 
 
-class Drawing(Figure):  # type: ignore[misc]  # matplotlib is untyped here
+class Drawing(Figure):
     """A matplotlib figure that knows its theme, its tooltips and what to tell a screen reader.
 
     It stands alone: pyplot is not involved and keeps no reference. A notebook shows it as SVG.

@@ -60,16 +60,23 @@ class _Sheet:
             return 0.75
         maps = self.cell[1] + 0.06 if row.maps else 0.0
         bars = _BAR if _split(row) else 0.0
-        return max(0.35 + _LINE + self.cell[1] + maps + bars + _LINE * _rest(row), 1.3)
+        taps = max((len(parts) for parts in row.taps.values()), default=0)
+        label = _LINE * (4.5 + 2.5 * bool(row.maps or row.no_map)) + (0.8 * taps + 1) * _LINE * _split(row)
+        return max(0.35 + _LINE + self.cell[1] + maps + bars + _LINE * _rest(row), label)
 
     def x(self, column: int) -> float:
         """Left end of a column of pictures."""
         return _EDGE + _LABEL + column * (self.cell[0] + _GAP)
 
-    def text(self, x: float, y: float, text: str, **look: Any) -> Any:
+    def text(self, x: float, y: float, text: str, **asked: Any) -> Any:
         """Text whose upper end is at these inches."""
         width, height = self.figure.get_size_inches()
-        look = {"color": self.figure.theme.ink, "fontsize": SMALL, "va": "top", "parse_math": False} | look
+        look: dict[str, Any] = {
+            "color": self.figure.theme.ink,
+            "fontsize": SMALL,
+            "va": "top",
+            "parse_math": False,
+        } | asked
         return self.figure.text(x / width, 1 - y / height, text, **look)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Any:
@@ -168,7 +175,7 @@ def _head(sheet: _Sheet) -> None:
 
 
 def _size(candidate: Candidate) -> str:
-    size = "size unknown" if candidate.size is None else "{} × {} pixels".format(*candidate.size)  # noqa: RUF001
+    size = "size unknown" if candidate.size is None else "{} × {} pixels".format(*candidate.size)
     return f"{size}{chr(10) if candidate.problem else ''}{candidate.problem}"
 
 
@@ -187,8 +194,8 @@ def _picture(sheet: _Sheet, candidate: Candidate, x: float, y: float, width: flo
     if candidate.problem:
         short = "not compared:\nother size" if candidate.size else "not compared:\ncannot be read"
         made = axes.text(
-            0.5, 0.5, short, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL, color=theme.ink,
-            bbox={"facecolor": theme.surface, "edgecolor": theme.line, "pad": 2.5},
+            0.5, 0.5, short, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL,
+            color=theme.ink, bbox={"facecolor": theme.surface, "edgecolor": theme.line, "pad": 2.5},
         )  # fmt: skip
         sheet.figure.tip(made, candidate.problem)
     return axes
@@ -296,7 +303,7 @@ def _mark(sheet: _Sheet, row: LossRow, name: str, x: float, y: float) -> None:
     first = ranks[name] == 1
     tied = list(ranks.values()).count(ranks[name]) > 1
     least = min(row.distances.values())
-    times = f"  ×{shown(row.distances[name] / least, 2)}" if least > 0 and not first else ""  # noqa: RUF001
+    times = f"  ×{shown(row.distances[name] / least, 2)}" if least > 0 and not first else ""
     text = f"{sheet.letters[name]}  {'=' if tied else ''}{ranks[name]}.  {shown(row.distances[name])}{times}"
     sheet.text(
         x, y, text, color=theme.accent if first else theme.ink, fontweight="bold" if first else "normal"

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from lossnets.analysis.figures.canvas import Drawing
 
-_ROW = 0.34
+_ROW, _LABELS = 0.34, 0.42
+_DIGITS = 3.4  # width of a number, in font sizes
 
 
 @styled
@@ -56,12 +57,16 @@ def correlation_figure(
         width, 1.05 + _ROW * n, theme, title=title, label=f"Rank correlations between {n} settings or tasks."
     )
     axes = figure.subplots()
+    size = min(TEXT, 72 * (0.95 - _LABELS) * width / n / _DIGITS)
+    room = max(0.25 * width, min(_LABELS * width, width - 0.38 * n - 0.2))  # inches of the labels
+    size = min(TEXT, (width - room - 0.2) / n * 72 / 3.3)  # so that −0.85 fits into a cell
     for r in range(n):
         _diagonal(figure, axes, r, labels[r])
         for c in range(r):
             count = math.nan if counts is None else number(counts.iloc[r, c])
-            _cell(figure, axes, (r, c), number(matrix.iloc[r, c]), count, f"{labels[r]}\n{labels[c]}")
-    _frame(figure, axes, labels, width)
+            pair = f"{labels[r]}\n{labels[c]}"
+            _cell(figure, axes, (r, c), number(matrix.iloc[r, c]), count, pair, size)
+    _frame(figure, axes, labels, room)
     small = "" if counts is None else " Small: losses behind each number."
     gaps = any(math.isnan(number(matrix.iloc[r, c])) for r in range(n) for c in range(r))
     hatched = "Hatched: not defined, too few losses in common or no differences in rank." if gaps else ""
@@ -80,7 +85,9 @@ def _diagonal(figure: Drawing, axes: Any, r: int, label: str) -> None:
     figure.tip(text, label)
 
 
-def _cell(figure: Drawing, axes: Any, place: tuple[int, int], rho: float, count: float, pair: str) -> None:
+def _cell(
+    figure: Drawing, axes: Any, place: tuple[int, int], rho: float, count: float, pair: str, size: float
+) -> None:
     from matplotlib.patches import Rectangle
 
     theme, (r, c) = figure.theme, place
@@ -99,11 +106,11 @@ def _cell(figure: Drawing, axes: Any, place: tuple[int, int], rho: float, count:
     text = f"{rho:+.2f}".replace("-", "−") if known else "none"
     axes.text(
         c, r - rise, text, ha="center", va="center", color=ink,
-        fontsize=TEXT if known else SMALL, **backed,
+        fontsize=size if known else min(size, SMALL), **backed,
     )  # fmt: skip
     if math.isfinite(count):
         axes.text(
-            c, r + 0.26, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=SMALL - 1.5, **backed
+            c, r + 0.26, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=0.7 * size, **backed
         )
 
 
@@ -116,13 +123,13 @@ def _colour(rho: float, theme: Any) -> Any:
     return ramp((max(-1.0, min(1.0, rho)) + 1) / 2)
 
 
-def _frame(figure: Drawing, axes: Any, labels: list[str], width: float) -> None:
+def _frame(figure: Drawing, axes: Any, labels: list[str], room: float) -> None:
     axes.set_facecolor("none")
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, labelcolor=figure.theme.ink, labelsize=TEXT)
     axes.set_xticks([])
     axes.set_xlim(-0.5, len(labels) - 0.5)
-    most = characters(0.45 * width, TEXT)
+    most = characters(room - 0.3, TEXT)
     texts = [f"{shortened(label, most)}  {k}" for k, label in enumerate(labels, 1)]
     row_labels(axes, texts, labels)

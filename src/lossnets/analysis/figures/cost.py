@@ -216,7 +216,7 @@ def _legend(figure: Drawing, points: list[dict[str, Any]]) -> None:
             colour, marker, size = _look(figure, standing)
             look: dict[str, Any] = {"marker": marker, "markersize": size, "color": colour}
             handles.append(Line2D([], [], linewidth=1.2 if standing == FRONT else 0, label=text, **look))
-    legend(figure, handles, ncols=2)
+    legend(figure, handles)
 
 
 def _label(

@@ -63,7 +63,7 @@ def critical_difference_figure(
         figure.tip(dot, f"{names[row]}\nmean rank {shown(rank)}")
     tidy(axes, figure.theme)
     row_labels(axes, list(short_names(names).values()), names)
-    axes.set_xlabel("mean rank over settings (1 is best)", color=figure.theme.muted)
+    axes.set_xlabel("mean rank over settings (1 is best)", color=figure.theme.muted, loc="right")
     rank_limits(axes, ordered, [column])
     _group_bars(figure, side, groups, lanes, names)
     footnote(figure, *_critical_notes(critical, groups))

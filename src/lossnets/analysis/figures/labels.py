@@ -42,15 +42,42 @@ def place_labels(
     room = (frame.x0, frame.y0, frame.x1, frame.y1)
     taken: list[_Box] = [_around(axes.transData.transform(p), 4.5 * scale) for p in points]
     taken += [_along(axes.transData.transform([line[:2], line[2:]]), scale) for line in lines]
-    for x, y, text in labels:
-        spot = tuple(axes.transData.transform((x, y)))
-        size = _size(figure, text)
-        for away, (dx, dy, side) in ((a, d) for a in _REACH for d in _DIRECTIONS):
-            box = _box(spot, (dx * away * scale, dy * away * scale), side, size)
-            if _inside(box, room) and not any(_touch(box, other) for other in taken):
-                taken.append(box)
-                _write(figure, axes, (x, y), text, (dx * away, dy * away), side)
-                break
+    written: list[_Box] = []
+    waiting = [(x, y, text, _size(figure, text)) for x, y, text in labels]
+    for away in _REACH:  # what finds room beside its point comes before what needs a line to it
+        rest = []
+        for x, y, text, size in waiting:
+            spot = tuple(axes.transData.transform((x, y)))
+            found = _place(spot, size, away * scale, room, taken, written)
+            if found is None:
+                rest.append((x, y, text, size))
+                continue
+            box, trail, (dx, dy, side) = found
+            written.append(box)
+            taken += [box, *trail]
+            _write(figure, axes, (x, y), text, (dx * away, dy * away), side)
+        waiting = rest
+
+
+def _place(
+    spot: tuple[float, ...], size: tuple[float, float], away: float, room: _Box, taken: Sequence[_Box],
+    written: Sequence[_Box],
+) -> tuple[_Box, list[_Box], tuple[float, float, str]] | None:  # fmt: skip
+    """The first free box that far away, the line that leads to it, and its direction."""
+    for dx, dy, side in _DIRECTIONS:
+        box = _box(spot, (dx * away, dy * away), side, size)
+        trail = _trail(spot, box)
+        crossed = any(_touch(step, other) for step in trail for other in written)
+        if _inside(box, room) and not crossed and not any(_touch(box, other) for other in taken):
+            return box, trail, (dx, dy, side)
+    return None
+
+
+def _trail(spot: tuple[float, ...], box: _Box) -> list[_Box]:
+    """Small boxes along the line from a point to the middle of a box, up to its edge."""
+    x, y = (box[0] + box[2]) / 2 - spot[0], (box[1] + box[3]) / 2 - spot[1]
+    steps = [(spot[0] + x * k / 24, spot[1] + y * k / 24) for k in range(25)]
+    return [small for step in steps if not _touch(small := _around(step, 1.0), box)]
 
 
 def _write(
@@ -80,7 +107,7 @@ def _box(spot: tuple[float, ...], offset: tuple[float, float], side: str, size: 
 
 
 def _around(spot: Any, reach: float) -> _Box:
-    x, y = spot.tolist()
+    x, y = (float(part) for part in spot)
     return x - reach, y - reach, x + reach, y + reach
 
 

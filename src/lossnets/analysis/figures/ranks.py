@@ -22,9 +22,11 @@ from lossnets.analysis.figures.names import short_names
 from lossnets.analysis.figures.style import (
     MARKERS,
     SMALL,
+    TEXT,
     WIDTH,
     ThemeName,
     footnote,
+    inches_of,
     legend,
     message_figure,
     new_figure,
@@ -78,7 +80,9 @@ def rank_figure(
         _task_markers(figure, axes, ordered, names, tasks)
     tidy(axes, figure.theme)
     row_labels(axes, list(short_names(names).values()), names)
-    axes.set_xlabel(f"{'average ' if centre == 'average' else ''}rank (1 is best)", color=figure.theme.muted)
+    axes.set_xlabel(
+        f"{'average ' if centre == 'average' else ''}rank (1 is best)", color=figure.theme.muted, loc="right"
+    )
     rank_limits(axes, ordered, [centre, "low", "high", *tasks])
     footnote(figure, *_rank_notes(ordered, names, frame))
     return figure
@@ -128,15 +132,18 @@ def _task_markers(
     average = Line2D(
         [], [], marker="o", markersize=6.5, color=theme.accent, linewidth=2.2, label="average, with interval"
     )
-    legend(figure, [average, *handles], ncols=min(len(handles) + 1, 5))
+    legend(figure, [average, *handles])
 
 
 def rank_limits(axes: Any, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Limits and whole ticks of a rank axis, from 1 to the worst in these columns."""
+    """Limits and whole ticks of a rank axis, from 1 to the worst in these columns; its rows have labels."""
     top = max(finite(value for name in columns for value in numbers(frame, name)), default=1.0)
     margin = max(0.25, 0.03 * top)
     axes.set_xlim(1 - margin, max(top, 2) + margin)
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 10**6) if top <= 12 * step)
+    longest = max(len(label.get_text()) for label in axes.get_yticklabels())
+    room = axes.figure.get_figwidth() - inches_of(longest, TEXT) - 0.3
+    most = max(2, min(12, int(room / 0.35)))
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 10**6) if top <= most * step)
     axes.set_xticks([1, *range(max(step, 2), math.floor(top) + 1, step)])
 
 

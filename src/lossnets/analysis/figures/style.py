@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -87,13 +89,21 @@ def theme_of(name: str) -> Theme:
     return THEMES[name]
 
 
+@contextmanager
+def settings() -> Iterator[None]:
+    """This package's settings of matplotlib, whatever the user's are; a letter without a glyph is a box."""
+    matplotlib = require("matplotlib", "bench", "figures")
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def styled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Run a drawing function with this package's settings of matplotlib, whatever the user's are."""
 
     @wraps(function)
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        matplotlib = require("matplotlib", "bench", "figures")
-        with matplotlib.rc_context(_RC):
+        with settings():
             made = function(*args, **kwargs)
             made.settle()
             return made
@@ -166,8 +176,8 @@ def row_labels(axes: Any, texts: Sequence[str], tips: Sequence[str]) -> None:
 
 
 def legend(figure: Drawing, handles: Sequence[Any], **options: Any) -> None:
-    """A legend above the axes, without a frame."""
-    columns = options.pop("ncols", min(len(handles), 4))
+    """A legend above the axes, without a frame, in as many columns as fit."""
+    columns = _columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     made = figure.legend(
         handles=handles, loc="upper left", ncols=columns, frameon=False, fontsize=SMALL, borderaxespad=0.2,
         labelcolor=figure.theme.ink, handletextpad=0.5, columnspacing=1.4, **options,
@@ -178,14 +188,37 @@ def legend(figure: Drawing, handles: Sequence[Any], **options: Any) -> None:
     figure.head(made, made.get_window_extent().height / figure.dpi + 0.05)
 
 
+def _columns(texts: Sequence[str], width: float) -> int:
+    """How many columns of a legend surely fit into that many inches; at least one."""
+    for columns in range(len(texts), 1, -1):
+        rows = -(-len(texts) // columns)
+        widest = (max(map(len, texts[k : k + rows])) for k in range(0, len(texts), rows))
+        if sum(inches_of(w) + 0.46 for w in widest) <= width - 0.1:
+            return columns
+    return 1
+
+
+def inches_of(count: int, size: float = SMALL) -> float:
+    """How many inches so many characters of that size in points take at most, if they are not all wide."""
+    return count * size * 0.6 / 72
+
+
 def readable_on(colour: Any, theme: Theme) -> str:
-    """Black or white, whichever can be read on a colour (WCAG 2 relative luminance)."""
+    """The theme's ink or surface, whichever has more contrast to a colour (WCAG 2.1, relative luminance)."""
+    behind = _luminance(colour)
+
+    def contrast(text: str) -> float:
+        dark, light = sorted((_luminance(text), behind))
+        return (light + 0.05) / (dark + 0.05)
+
+    return max((theme.ink, theme.surface), key=contrast)
+
+
+def _luminance(colour: Any) -> float:
     from matplotlib.colors import to_rgb
 
-    channels = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    luminance = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
-    dark, light = sorted((theme.ink, theme.surface), key=lambda c: sum(to_rgb(c)))
-    return dark if luminance > 0.19 else light
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
 
 
 def shortened(text: str, most: int) -> str:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from lossnets.errors import ConfigError, require
+from lossnets.analysis.figures.style import settings
+from lossnets.errors import ConfigError
 
 FORMATS = (".png", ".svg", ".pdf")
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _FONT = re.compile(r"(?:(?P<words>[\w ]*?) )?(?P<size>[\d.]+)px")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _FAMILY = "sans-serif"
+_CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
 def save_figure(figure: Any, path: str | Path, *, dpi: int = 200) -> Path:
@@ -27,7 +29,6 @@ def save_figure(figure: Any, path: str | Path, *, dpi: int = 200) -> Path:
         ConfigError: another ending.
         DataError: the file cannot be written.
     """
-    from lossnets.analysis.figures.style import _RC
     from lossnets.errors import DataError
     from lossnets.home import atomic_write
 
@@ -40,8 +41,7 @@ def save_figure(figure: Any, path: str | Path, *, dpi: int = 200) -> Path:
     else:
         buffer = io.BytesIO()
         metadata = {"CreationDate": None} if kind == ".pdf" else {"Software": None}
-        matplotlib = require("matplotlib", "bench", "figures")
-        with matplotlib.rc_context(_RC):
+        with settings():
             figure.savefig(buffer, format=kind[1:], dpi=dpi, metadata=metadata)
         content = buffer.getvalue()
     with atomic_write(path, error=DataError) as file:
@@ -62,15 +62,12 @@ def to_svg(figure: Any, *, key: str | None = None, transparent: bool = True) -> 
             figure twice gives each its own.
         transparent: without the theme's background.
     """
-    from lossnets.analysis.figures.style import _RC
-
-    matplotlib = require("matplotlib", "bench", "figures")
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_RC):
+    with settings():
         figure.savefig(
             buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None}
         )
-    raw = buffer.getvalue()
+    raw = buffer.getvalue().translate(None, _CONTROL)  # which XML does not allow
     root = ElementTree.fromstring(raw)  # noqa: S314 - written by matplotlib a line above
     prefix = key if key is not None else f"f{hashlib.sha256(raw).hexdigest()[:10]}"
     tips = getattr(figure, "tips", {})
@@ -106,7 +103,7 @@ def _rewrite(element: ElementTree.Element, prefix: str, tips: dict[str, str]) ->
     tip = tips.get(found.get("id", ""))
     if tip is not None:
         title = ElementTree.Element("title")
-        title.text = "".join(c for c in tip if c.isprintable() or c == "\n")
+        title.text = _printable(tip)
         element.insert(0, title)
 
 
@@ -137,7 +134,11 @@ def _finish(root: ElementTree.Element, label: str, prefix: str) -> None:
         "viewBox": root.get("viewBox", ""),
         "width": "100%",
         "role": "img",
-        "aria-label": label,
+        "aria-label": _printable(label),
         "stroke-linejoin": "round",
         "stroke-linecap": "butt",
     }
+
+
+def _printable(text: str) -> str:
+    return "".join(c for c in text if c.isprintable() or c == "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
@@ -80,7 +81,8 @@ def costs_of(n: int) -> pd.DataFrame:
     frame["low"], frame["high"], frame["seeds"] = value - 0.3, value + 0.3, 3
     frame["score"], frame["unit"], frame["higher_is_better"] = "psnr_y", "dB", True
     if n > 2:
-        frame.loc[1, ["low", "high"]], frame.loc[2, "step_ratio"], frame.loc[0, "seeds"] = math.nan, math.nan, 1
+        frame.loc[1, ["low", "high"]], frame.loc[2, "step_ratio"] = math.nan, math.nan
+        frame.loc[0, "seeds"] = 1
     return frame
 
 
@@ -114,8 +116,9 @@ def variance_of(n: int) -> pd.DataFrame:
         for term, share in zip(("architecture", "position", "interaction", "residual"), shares, strict=True):
             rows.append({
                 "setting": f"{TASKS[k % 4]}: images to bsd100, set{k} (small)", "term": term,
-                "share": math.nan if k == 1 else share, "p": 0.02, "omega_sq": 0.3, "networks": 6, "points": 4,
-                "seeds": 3, "ratio": 0.7, "ratio_low": 0.2, "ratio_high": 2.0, "verdict": "not decidable",
+                "share": math.nan if k == 1 else share, "p": 0.02, "omega_sq": 0.3, "networks": 6,
+                "points": 4, "seeds": 3, "ratio": 0.7, "ratio_low": 0.2, "ratio_high": 2.0,
+                "verdict": "not decidable",
                 "note": "one network only" if k == 1 else "", "error_term": "residual",
             })  # fmt: skip
     return pd.DataFrame(rows)
@@ -138,30 +141,30 @@ def texts_of(figure: Any) -> list[Any]:
     from matplotlib.text import Text
 
     figure.draw_without_rendering()
-    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and _shown(t)]
+    hidden = _hidden(figure)
+    return [
+        t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden
+    ]
 
 
-def _shown(text: Any) -> bool:
-    axes = text.axes
-    if axes is None or text in axes.texts:
-        return True
-    if not axes.axison and text is not axes.title:
-        return False
-    ticks = [*axes.xaxis.get_major_ticks(), *axes.yaxis.get_major_ticks()]
-    hidden = [label for tick in ticks for label in (tick.label1, tick.label2) if not label.get_visible()]
-    off = [tick.label1 for tick in ticks if not tick.label1.get_visible()]
-    limits = {axes.xaxis: sorted(axes.get_xlim()), axes.yaxis: sorted(axes.get_ylim())}
-    for axis, (low, high) in limits.items():
-        for tick in axis.get_major_ticks():
-            if text in (tick.label1, tick.label2) and not low <= tick.get_loc() <= high:
-                return False
-    return text not in hidden and text not in off
+def _hidden(figure: Any) -> set[int]:
+    """Texts that are not drawn: of axes that are switched off, of ticks outside the limits."""
+    found: set[int] = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            drawn = axis._update_ticks() if axes.axison else []
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                found |= {id(label) for label in (tick.label1, tick.label2) if tick not in drawn}
+            found |= set() if axes.axison else {id(axis.label), id(axis.offsetText)}
+    return found
 
 
 def faults(figure: Any) -> list[str]:
     """Texts that overlap another, or leave the figure."""
+    from matplotlib.text import Text
+
     texts = texts_of(figure)
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
+    boxes = [(t.get_text(), Text.get_window_extent(t)) for t in texts]  # of an annotation without its line
     width, height = figure.bbox.width, figure.bbox.height
     found = [
         f"cut: {text!r}"
@@ -174,3 +177,9 @@ def faults(figure: Any) -> list[str]:
         if across > 1.5 and down > 1.5:
             found.append(f"overlap: {one!r} and {two!r}")
     return found
+
+
+@cache
+def five(kind: str, theme: str = "light") -> Any:
+    """A figure of five, drawn once for all tests that only look at it."""
+    return DRAWN[kind](5, theme=theme)
