@@ -20,7 +20,7 @@ from lossnets.analysis.resampling import (
     spearman,
 )
 from lossnets.analysis.results import Results, pandas
-from lossnets.errors import unknown_name
+from lossnets.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +63,14 @@ def attribute_correlations(
         seed: of their chance.
 
     Raises:
-        ConfigError: `alpha` is not between 0 and 1.
+        ConfigError: `alpha` is not between 0 and 1, or `draws` is below 1.
         UnknownNameError: `summary` is neither.
     """
     check_alpha(alpha)
     if summary not in SUMMARIES:
         raise unknown_name("summary of a network's points", str(summary), SUMMARIES)
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+        raise ConfigError(f"draws must be a whole number, 1 or more (2000 is usual); got {draws!r}.")
     chance = {"draws": draws, "alpha": alpha, "seed": seed}
     found = [(s, points_of(results, s).distinct()) for s in results.settings if s in results.headlines]
     groups = [("setting", results.labels[s], s.task, [item]) for s, item in found]

@@ -125,7 +125,7 @@ def grid_states(results: Results, setting: Setting | str) -> pd.DataFrame:
 
 
 def _gridded(results: Results, setting: Setting | str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    where = results.setting(setting) if isinstance(setting, str) else setting
+    where = results.setting(setting)
     cells = _single_taps(results.cells)
     cells = cells[(cells["setting"] == results.labels[where]) & cells["position"].notna()]
     cells = cells.assign(position=cells["position"].astype(int), value=cells["value"].astype(float))

@@ -85,7 +85,8 @@ def compare_losses(
         UnknownNameError: no setting has that label, or the setting has no such loss.
     """
     _check(alpha, variances)
-    where = results.setting(setting) if isinstance(setting, str) else setting
+    where = results.setting(setting)
+    losses = [losses] if isinstance(losses, str) else losses
     measure = results.measure(where, score)
     if measure is None and score is None:
         return _framed([], {"setting": results.labels.get(where, where.label), "left_out": ()})

@@ -57,7 +57,9 @@ def contenders(results: Results, *, task: str | None = None, common: bool = True
     a single one does. With `common`, rows are the contenders that have a value in every setting.
     """
     cells = results.cells
-    cells = cells[(cells["state"] != "reference") & (cells["score"] != "")]  # nothing is ranked without a score
+    cells = cells[
+        (cells["state"] != "reference") & (cells["score"] != "")
+    ]  # nothing is ranked without a score
     cells = cells if task is None else cells[cells["task"] == task]
     tasks = dict(zip(cells["setting"], cells["task"], strict=True))
     main, other = _by_place(results, cells)

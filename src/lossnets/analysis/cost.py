@@ -73,6 +73,7 @@ class Costs:
         milliseconds per step; ``ms_per_image`` is forward and backward of the loss alone for one image of
         ``side`` pixels, ``pixel_ratio`` that over ``pixel:mse``; ``memory`` in bytes.
         """
+        losses = [losses] if isinstance(losses, str) else losses
         known = {c.key: (c, s) for c, s in zip(self.records, self.sources, strict=True)}
         rows = []
         for loss in losses:

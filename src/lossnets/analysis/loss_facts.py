@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -145,10 +146,19 @@ def _architecture(network: str, options: list[str]) -> str:
     weights = unquote(_weights(options))
     if weights == "default":
         return network
-    if weights.startswith("random"):
+    if is_random(weights):
         return f"{network} (random)"
     stem = PurePath(weights).stem
     return network if stem == network else f"{network} ({stem})"
+
+
+def is_random(weights: str) -> bool:
+    """Whether weights are made from a seed; a file may be called ``random_crops.pth``.
+
+    >>> is_random("random-3"), is_random("random_crops.pth")
+    (True, False)
+    """
+    return re.fullmatch(r"random(-\d+)?", weights) is not None
 
 
 def _weights(options: list[str]) -> str:

@@ -47,7 +47,7 @@ class Pairs:
 
 def check_alpha(alpha: float) -> None:
     """Raise ConfigError unless 0 < alpha < 1."""
-    if not 0 < alpha < 1:
+    if not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
         raise ConfigError(f"alpha must lie between 0 and 1 (0.05 is usual); got {alpha!r}.")
 
 
@@ -66,6 +66,8 @@ def holm(p: Array) -> Array:
 
 def seed_pairs(values: Array, variances: Variances, alpha: float) -> Pairs:
     """Values (losses, seeds), NaN for none -> all pairs; how scatter is estimated: see `compare_losses`."""
+    unit = power_of_two(values)
+    values = values / unit
     first, second = np.triu_indices(len(values), 1)
     gaps = values[first] - values[second]
     there = ~np.isnan(gaps)
@@ -81,7 +83,13 @@ def seed_pairs(values: Array, variances: Variances, alpha: float) -> Pairs:
         if variances == "moderated":
             variance, df = moderate(own, df, most=_residual_df(values))
         half, p, adjusted = _by_t(difference, variance, df, n, alpha)
-    return Pairs(first, second, difference, half, p, adjusted, n)
+    return Pairs(first, second, difference * unit, half * unit, p, adjusted, n)
+
+
+def power_of_two(values: Array) -> float:
+    """A unit near the largest size, so that squares neither overflow nor vanish; division by it is exact."""
+    known = np.abs(values[np.isfinite(values) & (values != 0)])
+    return math.ldexp(1.0, math.frexp(float(known.max()))[1] - 1) if known.size else 1.0
 
 
 def _by_t(

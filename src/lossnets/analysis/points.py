@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossnets.analysis.loss_facts import LossFacts, loss_facts
+from lossnets.analysis.loss_facts import LossFacts, is_random, loss_facts
+from lossnets.analysis.paired import power_of_two
 from lossnets.analysis.results import Results
 from lossnets.analysis.settings import Setting
 
@@ -108,6 +109,15 @@ class Points:
                 found.append(f"{low} to {high} seeds a loss")
         return tuple(f"{self.label}: {text}" for text in found)
 
+    @cached_property
+    def unit(self) -> float:
+        """A power of two near the largest score: in it, squares neither overflow nor vanish."""
+        return power_of_two(self.values)
+
+    def in_unit(self) -> Points:
+        """The same in multiples of `unit`; every ratio, F and p stays what it is, to the last bit."""
+        return replace(self, values=self.values / self.unit, errors=self.errors / self.unit)
+
     def only(self, networks: Iterable[str]) -> Points:
         """These networks, in the order that they have here."""
         wanted = set(networks)
@@ -149,7 +159,7 @@ def network_name(facts: LossFacts) -> str:
     >>> network_name(loss_facts("vgg16/relu3_3:weights=data/edges.safetensors"))
     'vgg16 (data/edges.safetensors)'
     """
-    if facts.weights in ("", "default") or facts.weights.startswith("random"):
+    if facts.weights in ("", "default") or is_random(facts.weights):
         return str(facts.architecture)
     return f"{str(facts.architecture).partition(' (')[0]} ({facts.weights})"
 
@@ -223,7 +233,7 @@ def _why_not(cell: dict[str, Any]) -> str:
         return "several taps"
     if facts.position is None:
         return "not a point of the study"
-    if facts.weights.startswith("random"):
+    if is_random(facts.weights):
         return "random weights"
     if not cell["main"]:
         return "another design"

@@ -16,6 +16,7 @@ from lossnets.analysis.refusals import disagreement, nothing_fits, nothing_share
 from lossnets.analysis.results import Results
 from lossnets.analysis.settings import TASKS, Setting
 from lossnets.analysis.snippets import python_lines, weights_origin, weights_ready
+from lossnets.benchmarks.engine.fit import Execution
 from lossnets.errors import ConfigError, unknown_name
 from lossnets.runs.cost_steps import step_tasks
 
@@ -63,13 +64,14 @@ def recommend(
 
     Raises:
         UnknownNameError: there is no such task or data set.
-        ConfigError: a limit has another form, or means nothing for the task.
+        ConfigError: a limit or the device has another form, or a limit means nothing for the task.
         DataError: the user's file of costs is damaged.
     """
     check_alpha(alpha)
     known = [*TASKS, *(setting.task for setting in results.settings)]
     if task not in known:
-        raise unknown_name("task", task, known)
+        raise unknown_name("task", str(task), known)
+    Execution.parse(device)
     limits = _limits(task, max_time, max_memory)
     asked = _Asked(results, task, known_costs() if costs is None else costs, limits, device, alpha)
     settings, left_out = choose_settings(results, task, data)

@@ -98,8 +98,10 @@ def _needed(setting: Compared) -> str:
         return f"On {data}: train every loss with three seeds or more (seeds: [0, 1, 2] in the plan)"
     rows = setting.frame.to_dict("records")
     known = [r for r in rows if r["difference"] > 0 and not math.isnan(r["high"])]
+    if not any(r["difference"] > 0 for r in rows):
+        return f"On {data} all losses have the same score: another score or other data would have to be asked"
     if not known:
-        return f"On {data}: more data or seeds"
+        return f"On {data} nothing could be tested ({rows[0]['note'] or 'no scatter is known'})"
     best = min(known, key=lambda r: (r["high"] - r["difference"]) / r["difference"])
     factor = ((best["high"] - best["difference"]) / best["difference"]) ** 2
     count = max(int(best["n"]) + 1, math.ceil(factor * int(best["n"])))

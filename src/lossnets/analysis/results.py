@@ -90,16 +90,20 @@ class Results:
         """A short text for each setting, no two the same; the ``setting`` column of every frame."""
         return labels_of(self.settings)
 
-    def setting(self, label: str) -> Setting:
-        """The setting of that label.
+    def setting(self, label: Setting | str) -> Setting:
+        """The setting of that label; one of `settings` is itself.
 
         Raises:
             UnknownNameError: there is none.
         """
+        if isinstance(label, Setting):
+            if label in self.members:
+                return label
+            raise unknown_name("setting in these results", label.label, self.labels.values())
         for setting, text in self.labels.items():
             if text == label:
                 return setting
-        raise unknown_name("setting in these results", label, self.labels.values())
+        raise unknown_name("setting in these results", str(label), self.labels.values())
 
     @cached_property
     def headlines(self) -> dict[Setting, Measure]:
@@ -160,8 +164,13 @@ class Results:
         """Leaderboards of every score on the overall split."""
         return leaderboards(self.records)
 
-    def board(self, setting: Setting, score: str | None = None) -> Board | None:
-        """The leaderboard of a setting; None where that score was not measured."""
+    def board(self, setting: Setting | str, score: str | None = None) -> Board | None:
+        """The leaderboard of a setting (or its label); None where that score was not measured.
+
+        Raises:
+            UnknownNameError: there is no such setting.
+        """
+        setting = self.setting(setting)
         measure = self.measure(setting, score)
         fits = (b for b in self.boards if measure is not None and _is_of(b, setting, measure))
         return next(fits, None)
@@ -219,12 +228,14 @@ class Results:
                 values.setdefault(key, []).extend(found)
         return {key: _deviation(found) for key, found in values.items() if len(found) > 1}
 
-    def table(self, setting: Setting, score: str | None = None) -> pd.DataFrame:
-        """Losses (rows) by seeds (columns) of one setting and score; NaN where there is no value.
+    def table(self, setting: Setting | str, score: str | None = None) -> pd.DataFrame:
+        """Losses (rows) by seeds (columns) of one setting (or its label) and score; NaN where there is no value.
 
         Raises:
             DataError: the setting has no such score.
+            UnknownNameError: there is no such setting.
         """
+        setting = self.setting(setting)
         scored = self.scored(setting, score)
         seeds = sorted({r.config.seed for r in self.members[setting]})
         rows = [[found[seed].value if seed in found else None for seed in seeds] for found in scored.values()]
@@ -260,6 +271,7 @@ class Results:
         Raises:
             UnknownNameError: no run has that task, profile or loss.
         """
+        losses = [losses] if isinstance(losses, str) else losses
         have = {
             "task": {Setting.of(r).task for r in self.records},
             "profile": {r.config.profile for r in self.records},
@@ -293,7 +305,7 @@ def _is_of(board: Board, setting: Setting, measure: Measure) -> bool:
 
 def _deviation(values: Sequence[float]) -> float:
     mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return math.hypot(*(v - mean for v in values)) / math.sqrt(len(values) - 1)  # squares may overflow
 
 
 def load_results(*sources: str | Path | Store | Iterable[RunRecord]) -> Results:
@@ -328,7 +340,7 @@ def _records(source: str | Path | Store | Iterable[RunRecord]) -> Iterable[RunRe
     if isinstance(source, Store):
         return source.records()
     if not isinstance(source, (str, Path)):
-        return source
+        return _given(source)
     path = Path(source)
     if path.suffix.lower() in _EXPORTS:
         try:
@@ -338,6 +350,20 @@ def _records(source: str | Path | Store | Iterable[RunRecord]) -> Iterable[RunRe
         return read_runs(text, "csv" if path.suffix.lower() == ".csv" else "json", str(path))
     with Store(source, create=False, read_only=True) as store:
         return store.records()
+
+
+def _given(source: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
+    """Records that were handed over themselves."""
+    found = tuple(source) if isinstance(source, Iterable) else (source,)
+    wrong = next((item for item in found if not isinstance(item, RunRecord)), None)
+    if wrong is None and isinstance(source, Iterable):
+        return found
+    raise DataError(
+        "load_results takes paths, open stores and iterables of RunRecord, several one after the other "
+        f"(load_results('a.json', 'b.sqlite'), or load_results(*paths)); got {wrong!r} in {type(source).__name__}."
+        if isinstance(source, Iterable)
+        else f"load_results takes paths, open stores and iterables of RunRecord; got {source!r}."
+    )
 
 
 def _name(source: object) -> str:

@@ -80,7 +80,7 @@ class VarianceShares:
         return self.nested.method
 
 
-def variance_shares(results: Results, setting: Setting, *, alpha: float = 0.05) -> VarianceShares:
+def variance_shares(results: Results, setting: Setting | str, *, alpha: float = 0.05) -> VarianceShares:
     """One setting -> two-way analysis of variance (network x position) and the nested ratio.
 
     Sums of squares are of Type II (Yates 1934; each main effect adjusted for the other), which treat
@@ -92,19 +92,23 @@ def variance_shares(results: Results, setting: Setting, *, alpha: float = 0.05) 
 
     Args:
         results: runs.
-        setting: one of `Results.settings`.
+        setting: one of `Results.settings`, or its label.
         alpha: 1 - coverage of the ratio's interval, and level of the verdict.
 
     Raises:
         ConfigError: `alpha` is not between 0 and 1.
+        UnknownNameError: these results have no such setting.
     """
     check_alpha(alpha)
-    return shares_of(points_of(results, setting), alpha)
+    return shares_of(points_of(results, results.setting(setting)), alpha)
 
 
 def shares_of(points: Points, alpha: float) -> VarianceShares:
     """`variance_shares` of a setting's array."""
+    square = np.float64(points.unit) ** 2 if 1e-150 < points.unit < 1e150 else np.float64(math.nan)
+    points = points.in_unit()
     rows, error_term = two_way(points.values)
+    rows = [row | {"sum_sq": row["sum_sq"] * square} for row in rows]
     means, scatter, remark = scatter_of(points)
     ratio = ratio_of(means, scatter, alpha=alpha)
     verdict, why = _judge(points, ratio, scatter)
@@ -208,6 +212,12 @@ def scatter_of(points: Points) -> tuple[Array, Scatter, str]:
         table = kept[present]
         rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
         df = (table.shape[0] - 1) * (table.shape[1] - 1)
+        if df == 0:
+            return (
+                kept.mean(axis=2),
+                Scatter(math.nan),
+                "a single loss: its scatter and that of seeds are one",
+            )
         dropped = int((~common).sum())
         remark = f"ratio without {dropped} seeds that some losses lack" if dropped else ""
         return kept.mean(axis=2), Scatter(float((rest**2).sum() / df / table.shape[1]), df), remark

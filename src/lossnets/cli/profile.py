@@ -15,6 +15,7 @@ from lossnets.analysis.limits import show_cost
 from lossnets.analysis.results import Results
 from lossnets.cli.console import note, print_table
 from lossnets.cli.shipped import results_of
+from lossnets.errors import ConfigError
 from lossnets.networks import study_networks
 from lossnets.runs.cost_records import ALONE, Cost, cost_key, merge_costs, read_costs, write_costs
 from lossnets.runs.cost_steps import check_task, step_tasks
@@ -68,15 +69,18 @@ def profile(
         note(whose)
         for name, theirs in _jobs(found, tasks).items():
             jobs[name] = list(dict.fromkeys([*jobs.get(name, ()), *theirs]))
+    if not jobs:
+        raise ConfigError(f"{results} holds no runs, so no losses to measure; name some with --loss")
     path = output or profile_path()
     kept = read_costs(path) if path.exists() else []
     measured: list[Cost] = []
-    count = len({cost_key(name) for name in jobs})
-    note(f"measuring {count} losses, {rounds} rounds each, on {device}")
-    for part in iter_costs(
+    parts = iter_costs(
         jobs, images=images, side=side, rounds=rounds, device=device,
         progress=lambda done, total: note(f"{done} of {total} losses"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    count, often = len({cost_key(name) for name in jobs}), f"{rounds} round{'s' * (rounds != 1)}"
+    note(f"measuring {count} loss{'es' * (count != 1)}, {often} each, on {device}")
+    for part in parts:
         measured = merge_costs(part, measured)  # every part has the baselines: the first stay
         kept = merge_costs(kept, part)
         write_costs(kept, path)

@@ -159,4 +159,6 @@ def _python(row: Row) -> None:
     typer.echo(f"\n{title}:\n" + "\n".join(f"    {line}" for line in row.python))
     if row.weights:
         typer.echo(f"Weights: {row.weights}")
-        typer.echo("Where targets stay the same, give it loss.encode(...) of them, made once: that is faster.")
+        typer.echo(
+            "Where targets stay the same, give it loss.encode(...) of them, made once: that is faster."
+        )

@@ -224,7 +224,9 @@
       column("95 % interval", intervalText, { ...numeric, sort: (r) => r[AT.low] }),
       column("Seeds", (r) => (settings[r[AT.setting]].trains && r[AT.runs].length ? String(r[AT.seeds]) : "–"), { ...numeric, sort: (r) => r[AT.seeds] }),
       column("State", stateText, { node: stateCell }),
-      column("Setting", (r) => settings[r[AT.setting]].label, { className: "setting" }),
+      column("Setting", (r) => `${settings[r[AT.setting]].label} ${measureText(r)}`, {
+        className: "setting", sort: (r) => settings[r[AT.setting]].label, node: settingCell,
+      }),
     ];
   }
 
@@ -232,6 +234,18 @@
     if (!row[AT.runs].length) return element("span", row[AT.short], { title: row[AT.loss] });
     const about = { type: "button", class: "open", "aria-expanded": "false", title: row[AT.loss] };
     return element("button", row[AT.short], about);
+  }
+
+  // A value means nothing without its measure and direction.
+  function measureText(row) {
+    const { score, unit, higher } = settings[row[AT.setting]];
+    return score ? `${score}${unit ? `, ${unit}` : ""}, ${higher ? "higher" : "lower"} is better` : "";
+  }
+
+  function settingCell(row) {
+    const cell = element("span", settings[row[AT.setting]].label);
+    cell.append(element("small", measureText(row)));
+    return cell;
   }
 
   function stateText(row) {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -193,7 +195,10 @@ _OF_SCORE = {"score", "split", "value", "low", "high", "unit", "higher_is_better
 def _csv_rows(text: str) -> list[Row]:
     """Rows with None for empty fields; what the environment has no word on is left out."""
     rows: list[Row] = []
-    for line in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    if "identity" not in (reader.fieldnames or ()):
+        raise KeyError("identity")
+    for line in reader:
         if None in line:
             raise ValueError(f"a row has more fields than the heading: {line[None]}")
         row: Row = {key: None if value == "" else value for key, value in line.items()}
@@ -213,8 +218,8 @@ def _check_alike(rows: Sequence[Row]) -> None:
             if head.get(key) != row.get(key):
                 raise ValueError(f"rows of {name} differ in {key}: {head.get(key)!r} and {row.get(key)!r}")
     scores = head.get("scores", rows)
-    if not isinstance(scores, list):
-        raise TypeError(f"the scores of {name} are no list")
+    if not isinstance(scores, list) or not all(isinstance(score, dict) for score in scores):
+        raise TypeError(f"the scores of {name} are no list of objects")
     names = [(score.get("score"), score.get("split")) for score in scores]
     if len(set(names)) < len(names):
         raise ValueError(f"{name} has a score twice")
@@ -224,7 +229,7 @@ def _record_of(identity: str, rows: Sequence[Row]) -> RunRecord:
     head = rows[0]
     config = RunConfig(
         **{key: str(head[key] or "") for key in _CONFIG},
-        seed=int(head["seed"]),
+        seed=_whole(head, "seed"),
         options=_object(head["options"]),
     )
     if config.identity != identity:
@@ -239,31 +244,69 @@ def _record_of(identity: str, rows: Sequence[Row]) -> RunRecord:
     return RunRecord(
         config,
         status,
-        attempt=int(head.get("attempt") or 1),
+        attempt=_whole(head, "attempt", 1),
         scores=tuple(_score_of(row) for row in scores),
         failure=Failure(kind, message) if kind else None,
-        seconds=float(head.get("seconds") or 0.0),
-        group_size=int(head.get("group_size") or 1),
+        seconds=_number(head, "seconds", 0.0),
+        group_size=_whole(head, "group_size", 1),
         environment={key: value for key, value in head.items() if key not in _NOT_ENVIRONMENT},
         facts=_object(head.get("facts") or {}),
     )
 
 
+def _number(row: Row, key: str, missing: float | None = None) -> float:
+    """A finite number of a row, which CSV holds as text; `missing` stands for none.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = missing if row.get(key) is None else row[key]
+    try:
+        number = math.nan if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{key} must be a finite number; got {value!r}")
+    return number
+
+
+def _whole(row: Row, key: str, missing: int | None = None) -> int:
+    """A whole number of a row, of whatever size; `missing` stands for none.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = missing if row.get(key) is None else row[key]
+    if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+(\.0*)?", str(value)):
+        raise ValueError(f"{key} must be a whole number; got {value!r}")
+    return int(str(value).partition(".")[0])
+
+
 def _object(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else dict(value)
+    """Raises ValueError unless it is an object, or JSON of one."""
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping):
+        raise TypeError(f"options and facts must be objects; got {value!r}")
+    return dict(found)
 
 
 def _score_of(row: Row) -> ScoreRecord:
     direction = str(row["higher_is_better"]).lower()
     if direction not in ("true", "false"):
         raise ValueError(f"higher_is_better {row['higher_is_better']!r}")
-    numbers = {key: None if row.get(key) is None else float(row[key]) for key in ("value", "low", "high")}
+    value, low, high = (
+        None if row.get(key) is None else _number(row, key) for key in ("value", "low", "high")
+    )
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"the interval of {row['score']!r} begins at {low}, above its end {high}")
     return ScoreRecord(
         str(row["score"]),
         unit=str(row.get("unit") or ""),
         higher_is_better=direction == "true",
         split=str(row.get("split") or "overall"),
-        n=int(row.get("n") or 0),
+        n=_whole(row, "n", 0),
         note=str(row.get("note") or ""),
-        **numbers,
+        value=value,
+        low=low,
+        high=high,
     )

@@ -297,6 +297,20 @@ def test_holm_by_hand_and_by_statsmodels() -> None:
     assert holm(np.array([])).size == 0
 
 
+@pytest.mark.parametrize("unit", [1e-290, 1e-30, 1e30, 1e290])
+@pytest.mark.parametrize("variances", ["moderated", "pooled", "separate"])
+def test_the_unit_of_a_score_does_not_matter(unit: float, variances: Any) -> None:
+    values = {"a": [0.1, 0.2, 0.35], "b": [0.5, 0.45, 0.6], "c": [0.3, 0.31, 0.2], "d": [0.9, 0.7, 0.8]}
+    plain = only_setting(made(values), variances=variances)
+    scaled = only_setting(
+        made({name: [unit * v for v in seeds] for name, seeds in values.items()}), variances=variances
+    )
+    for column in ("difference", "low", "high"):
+        np.testing.assert_allclose(scaled[column] / unit, plain[column], rtol=1e-9)
+    np.testing.assert_allclose(scaled["p_adjusted"], plain["p_adjusted"], rtol=1e-9)
+    assert made({"a": [unit, 2 * unit]}).cells["sd"].iloc[0] == pytest.approx(unit / math.sqrt(2))
+
+
 # --- planted and null effects --------------------------------------------------------------------------
 
 SETS = 200

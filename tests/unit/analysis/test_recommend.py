@@ -160,6 +160,20 @@ def test_a_refusal_says_what_would_settle_it() -> None:
     assert made.evidence[0].leading == (A, B)
 
 
+def test_a_refusal_without_a_test_says_why_there_was_none() -> None:
+    told = {
+        "On d1 all losses have the same score: another score or other data": {A: [0.5] * 3, B: [0.5] * 3},
+        "On d1 nothing could be tested (the difference is the same with every seed": {
+            A: [0.5] * 3,
+            B: [0.6] * 3,
+        },
+    }
+    for text, values in told.items():
+        made = recommend(results(runs(values)), "super-resolution", costs=NONE)
+        assert made.refused is not None
+        assert made.refused.settle.startswith(text)
+
+
 def test_one_seed_is_low_confidence_and_says_so() -> None:
     made = recommend(results(runs({A: [0.9], B: [0.7], C: [0.6], D: [0.5]})), "super-resolution", costs=NONE)
     assert made.confidence == "low"

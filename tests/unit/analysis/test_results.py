@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossnets.analysis import Measure, Results, Setting, load_results, loss_facts, shipped_results
+from lossnets.analysis import (
+    Measure,
+    Results,
+    Setting,
+    compare_losses,
+    costs_for,
+    grid,
+    load_results,
+    loss_facts,
+    rank_table,
+    shipped_results,
+    variance_shares,
+)
 from lossnets.analysis.results import CELL_COLUMNS, SCORE_COLUMNS
 from lossnets.analysis.settings import labels_of, task_of
-from lossnets.errors import DataError, StoreError, UnknownNameError
+from lossnets.errors import ConfigError, DataError, StoreError, UnknownNameError
 from lossnets.runs.export import read_runs, render, render_runs, run_objects, score_rows
 from lossnets.runs.identity import RunConfig
 from lossnets.runs.records import Failure, Outcome, RunRecord, ScoreRecord
@@ -143,14 +156,26 @@ TAMPERED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "identity": (lambda row: row.update(identity="0" * 64), "its identity does not fit"),
     "no identity": (lambda row: row.pop("identity"), "no key 'identity'"),
     "status": (lambda row: row.update(status="great"), "status 'great'"),
-    "NaN": (lambda row: row["scores"][0].update(value=float("nan")), "must be finite"),
-    "text": (lambda row: row["scores"][0].update(value="much"), "could not convert string to float"),
+    "NaN": (
+        lambda row: row["scores"][0].update(value=float("nan")),
+        "value must be a finite number; got nan",
+    ),
+    "text": (lambda row: row["scores"][0].update(value="much"), "value must be a finite number; got 'much'"),
     "a score without a name": (lambda row: row["scores"][0].pop("score"), "no key 'score'"),
     "a score twice": (lambda row: row["scores"].append(row["scores"][0]), "has a score twice"),
     "scores are text": (lambda row: row.update(scores="quality"), "are no list"),
-    "scores are texts": (lambda row: row.update(scores=["quality"]), "is not an export of results"),
-    "seed is text": (lambda row: row.update(seed="one"), "invalid literal"),
-    "facts are a list": (lambda row: row.update(facts=[1]), "is not an export of results"),
+    "scores are texts": (lambda row: row.update(scores=["quality"]), "no list of objects"),
+    "seed is text": (lambda row: row.update(seed="one"), "seed must be a whole number; got 'one'"),
+    "no seed": (lambda row: row.update(seed=None), "seed must be a whole number; got None"),
+    "half a seed": (lambda row: row.update(seed=0.5), "seed must be a whole number; got 0.5"),
+    "items are text": (lambda row: row["scores"][0].update(n="many"), "n must be a whole number; got 'many'"),
+    "a value is true": (lambda row: row["scores"][0].update(value=True), "value must be a finite number"),
+    "endless seconds": (lambda row: row.update(seconds="1e400"), "seconds must be a finite number"),
+    "an interval upside down": (
+        lambda row: row["scores"][0].update(low=0.9, high=0.1),
+        "begins at 0.9, above its end 0.1",
+    ),
+    "facts are a list": (lambda row: row.update(facts=[1]), "options and facts must be objects"),
     "direction": (lambda row: row["scores"][0].update(higher_is_better="maybe"), "higher_is_better 'maybe'"),
 }
 
@@ -186,10 +211,17 @@ def test_other_json_is_refused(text: str) -> None:
         read_runs(text, "json", "x")
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "identity\n1\n", 'a,"b\n'])
+@pytest.mark.parametrize("text", ["", "a,b\n", "a,b\n1,2\n", "identity\n1\n", 'a,"b\n'])
 def test_other_csv_is_refused(text: str) -> None:
     with pytest.raises(DataError, match="x is not an export of results"):
         read_runs(text, "csv", "x")
+
+
+def test_seeds_of_any_size_come_back_as_they_were() -> None:
+    run = RunRecord(replace(CONFIG, seed=2**63 + 1), "done", scores=SCORES)
+    for name, form in (("rows.csv", "csv"), ("runs.json", "json")):
+        text = EXPORTS["rows.csv"]([run]) if form == "csv" else render_runs([run])
+        assert read_runs(text, form, name)[0].config.seed == 2**63 + 1  # type: ignore[arg-type]
 
 
 def test_a_csv_row_with_a_field_too_many_or_too_few_is_refused() -> None:
@@ -223,6 +255,12 @@ def test_the_first_source_counts_and_a_done_run_beats_one_that_is_not() -> None:
     assert load_results(runs(values), second).records[0].scores[0].value == 2.0
     assert load_results(second, runs(values)).records[0].status == "done"
     assert load_results(first, second).source == "runs, runs"
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["a.json", "b.json"], b"a.json", {"a.json": 1}, [None]])
+def test_what_is_no_source_is_refused(wrong: Any) -> None:
+    with pytest.raises(DataError, match="load_results takes paths, open stores and iterables of RunRecord"):
+        load_results(wrong)
 
 
 def test_a_run_twice_is_no_result() -> None:
@@ -262,6 +300,42 @@ def test_labels_are_unique_even_where_all_that_is_shown_is_the_same() -> None:
     assert labels[settings[0]].endswith("#abcdef")
     assert labels[settings[2]].endswith("#abcdef (3)")
     assert labels_of([*settings, *settings]) == labels
+
+
+def test_labels_stand_for_settings_everywhere_and_others_settings_are_refused() -> None:
+    results, other = made({"a": [1.0, 2.0], "b": [2.0, 1.0]}), made({"a": [1.0]}, "delineation").settings[0]
+    (label,), (setting,) = results.labels.values(), results.settings
+    for function in (
+        results.table,
+        lambda s: results.board(s).rows,  # type: ignore[union-attr]
+        lambda s: compare_losses(results, s),
+        lambda s: grid(results, s),
+        lambda s: variance_shares(results, s).frame,
+    ):
+        assert str(function(label)) == str(function(setting))
+        for unknown in (other, "nowhere", 5):
+            with pytest.raises(UnknownNameError, match="setting in these results"):
+                function(unknown)  # type: ignore[arg-type]
+
+
+def test_one_name_is_one_loss_not_its_letters() -> None:
+    results = made({"pixel:mse": [1.0, 2.0], "pixel:l1": [2.0, 1.0]})
+    assert {r.config.loss for r in results.only(losses="pixel:mse").records} == {"pixel:mse"}
+    assert costs_for("pixel:mse")["loss"].tolist() == ["pixel:mse"]
+    with pytest.raises(UnknownNameError, match="'pixel:l3' is not known"):
+        compare_losses(results, results.settings[0], losses="pixel:l3")
+
+
+@pytest.mark.parametrize("alpha", [None, "0.05", 0, 1, math.nan])
+def test_alpha_of_any_other_kind_is_refused(alpha: Any) -> None:
+    with pytest.raises(ConfigError, match="alpha must lie between 0 and 1"):
+        rank_table(made({"a": [1.0]}), alpha=alpha)
+
+
+def test_a_file_that_is_called_random_is_not_random_weights() -> None:
+    facts = loss_facts("vgg16/relu3_3:weights=random_crops.pth")
+    assert facts.architecture == "vgg16 (random_crops)"
+    assert loss_facts("vgg16/relu3_3:weights=random-3").architecture == "vgg16 (random)"
 
 
 def test_a_setting_is_found_by_its_label() -> None:
@@ -398,7 +472,11 @@ def test_facts_of_what_has_no_network_or_is_not_known() -> None:
     pixel = loss_facts("pixel:mse")
     assert (pixel.family, pixel.architecture, pixel.contender) == ("pixel", None, "pixel:mse")
     unknown = loss_facts("mynet/stage4:unit-spatial-sum:weights=mine.pt")
-    assert (unknown.architecture, unknown.tap, unknown.design) == ("mynet (mine)", "stage4", "unit-spatial-sum")
+    assert (unknown.architecture, unknown.tap, unknown.design) == (
+        "mynet (mine)",
+        "stage4",
+        "unit-spatial-sum",
+    )
     assert unknown.position is None
     several_taps = loss_facts("vgg16/relu1_2,relu3_3")
     assert (several_taps.taps, several_taps.position) == (2, None)

@@ -166,14 +166,18 @@ def test_an_interruption_keeps_what_was_measured(
         (["--loss", "pixel:l1", "--device", "gpu"], "device must be like 'cpu'"),
         (["--loss", "pixel:l1", "--rounds", "0"], "--rounds"),
         (["--results", "nothing.sqlite"], "nothing.sqlite"),
+        (["--results", "empty.json"], "empty.json holds no runs, so no losses to measure"),
     ],
 )
 def test_errors_come_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.json").write_text("[]")
     assert main(["profile", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert "measuring" not in err
     assert not profile_path().exists()
 
 

@@ -172,6 +172,7 @@ def test_one_data_set_can_be_asked_for(here: Path, capsys: Captured) -> None:
         ),
         (["--task", "delineation", "--data", "nowhere"], "data set of task 'delineation'"),
         (["--task", "delineation", "--store", "none.sqlite"], "none.sqlite"),
+        (["--task", "delineation", "--device", "gpu"], "device must be like 'cpu', 'cuda'"),
         ([], "--task"),
     ],
 )

@@ -93,6 +93,12 @@ def test_memory_grows_with_the_network_and_the_images() -> None:
     assert many > wide + one_layer
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux only")
+def test_memory_of_the_smallest_image_is_measured_too() -> None:
+    with MemoryMeter(images=1, side=1) as meter:
+        assert meter.peak("pixel:mse") is not None
+
+
 def test_where_memory_cannot_be_measured_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossnets.runs.peak_memory._possible", lambda: False)
     found = measure_costs(["pixel:l1"], **SMALL)

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from lossnets.analysis.figures.canvas import Drawing
 
 _Box = tuple[float, float, float, float]
-_REACH = (7.0, 16.0, 28.0, 42.0)  # points away from what is named
+_REACH = (7.0, 16.0, 28.0, 42.0, 60.0)  # points away from what is named
 _DIRECTIONS = (
     (0.7, 0.8, "left"), (-0.7, 0.8, "right"), (0.7, -0.8, "left"), (-0.7, -0.8, "right"), (1.0, 0.0, "left"),
-    (-1.0, 0.0, "right"), (0.0, 1.0, "center"), (0.0, -1.0, "center"),
+    (-1.0, 0.0, "right"), (0.0, 1.0, "center"), (0.0, -1.0, "center"), (0.4, 0.95, "left"),
+    (0.4, -0.95, "left"), (-0.4, 0.95, "right"), (-0.4, -0.95, "right"), (0.95, 0.4, "left"),
+    (0.95, -0.4, "left"),
 )  # fmt: skip
 
 
@@ -42,13 +44,15 @@ def place_labels(
     room = (frame.x0, frame.y0, frame.x1, frame.y1)
     taken: list[_Box] = [_around(axes.transData.transform(p), 4.5 * scale) for p in points]
     taken += [_along(axes.transData.transform([line[:2], line[2:]]), scale) for line in lines]
+    marks = taken[: len(points)]
     written: list[_Box] = []
     waiting = [(x, y, text, _size(figure, text)) for x, y, text in labels]
     for away in _REACH:  # what finds room beside its point comes before what needs a line to it
         rest = []
         for x, y, text, size in waiting:
             spot = tuple(axes.transData.transform((x, y)))
-            found = _place(spot, size, away * scale, room, taken, written)
+            others = [mark for mark in marks if not _touch(mark, _around(spot, 1.0))]
+            found = _place(spot, size, away * scale, room, taken, [*written, *others])
             if found is None:
                 rest.append((x, y, text, size))
                 continue
@@ -61,13 +65,16 @@ def place_labels(
 
 def _place(
     spot: tuple[float, ...], size: tuple[float, float], away: float, room: _Box, taken: Sequence[_Box],
-    written: Sequence[_Box],
+    avoided: Sequence[_Box],
 ) -> tuple[_Box, list[_Box], tuple[float, float, str]] | None:  # fmt: skip
-    """The first free box that far away, the line that leads to it, and its direction."""
+    """The first free box that far away, the line that leads to it, and its direction; None: all taken.
+
+    ``avoided`` is what the line must not cross.
+    """
     for dx, dy, side in _DIRECTIONS:
         box = _box(spot, (dx * away, dy * away), side, size)
         trail = _trail(spot, box)
-        crossed = any(_touch(step, other) for step in trail for other in written)
+        crossed = any(_touch(step, other) for step in trail for other in avoided)
         if _inside(box, room) and not crossed and not any(_touch(box, other) for other in taken):
             return box, trail, (dx, dy, side)
     return None

@@ -14,7 +14,7 @@ def short_name(name: str, among: Iterable[str] = (), *, limit: int = LIMIT) -> s
     """One loss name -> a short text that no other name of ``among`` has.
 
     >>> short_name("vgg16/relu1_2:unit-spatial-sum:weights=data/vgg16_hed.safetensors")
-    'vgg16/relu1_2'
+    'vgg16/relu1_2:vgg16_hed'
     >>> short_name("vgg16/relu1_2:weights=random-1", ["vgg16/relu1_2:weights=data/hed.pth"])
     'vgg16/relu1_2:random-1'
     """
@@ -25,8 +25,9 @@ def short_names(names: Iterable[str], *, limit: int = LIMIT) -> dict[str, str]:
     """Loss names -> short texts, no two the same, in the order given.
 
     First the network and its taps (or the family and its member); names that this does not tell apart get
-    those options in which they differ, the file of weights without its folder and ending. What is longer
-    than ``limit`` characters loses its middle, unless that would make two texts the same.
+    those options in which they differ. A file of weights is always named, without folder and ending, unless
+    it is named like the network. What is longer than ``limit`` characters loses its middle, unless that
+    would make two texts the same.
     """
     kept = list(dict.fromkeys(map(str, names)))
     groups: dict[str, list[str]] = defaultdict(list)
@@ -67,11 +68,14 @@ def _split(name: str) -> tuple[str, list[str]]:
 def _with_differences(name: str, group: Sequence[str]) -> str:
     """The stem and those options that not all of the group have."""
     stem, options = _split(name)
-    if len(group) < 2:
-        return stem
-    shared = set.intersection(*(set(_split(other)[1]) for other in group))
-    own = [_option(option) for option in options if option not in shared]
+    shared = set.intersection(*(set(_split(other)[1]) for other in group)) if len(group) > 1 else set(options)
+    own = [_option(option) for option in options if option not in shared or _is_telling(stem, option)]
     return ":".join([stem, *own])
+
+
+def _is_telling(stem: str, option: str) -> bool:
+    """Other weights than the network's name promises are part of every text: they are another loss."""
+    return option.startswith("weights=") and _option(option) != stem.partition("/")[0]
 
 
 def _option(option: str) -> str:

@@ -121,7 +121,7 @@ def _overlap(item: Field, alpha: float) -> tuple[Word, str, dict[str, object]]:
     whole = [int(i) for i in order if math.isfinite(points.average[i])]
     if len(whole) < FEWEST_NETWORKS:
         return UNDECIDED, f"{len(whole)} networks with all points", {}
-    rows, _ = two_way(points.values)
+    rows, _ = two_way(points.in_unit().values)
     p = rows[0]["p"]
     if not p <= alpha:
         return UNDECIDED, "networks do not differ by more than chance, so none is best or worst", {"p": p}

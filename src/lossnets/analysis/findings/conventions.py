@@ -145,6 +145,7 @@ def reliability(points: Points) -> tuple[float, float]:
     """
     from scipy import stats
 
+    points = points.in_unit()
     best = points.best[np.isfinite(points.best)]
     scatter = scatter_of(points)[1]
     noise, df = scatter.variance, scatter.df

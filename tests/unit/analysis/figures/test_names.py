@@ -14,7 +14,9 @@ W = "weights=data/vgg16_hed.safetensors"
 @pytest.mark.parametrize(
     ("name", "among", "short"),
     [
-        (f"vgg16/relu1_2:unit-spatial-sum:{W}", [], "vgg16/relu1_2"),
+        (f"vgg16/relu1_2:unit-spatial-sum:{W}", [], "vgg16/relu1_2:vgg16_hed"),
+        ("vgg16/relu1_2:unit-spatial-sum:weights=data/vgg16.pth", [], "vgg16/relu1_2"),
+        ("vgg16/relu1_2:unit-spatial-sum", [], "vgg16/relu1_2"),
         ("pixel:mse", ["pixel:l1"], "pixel:mse"),
         ("lpips:vgg16:version=0.0", ["lpips:vgg16"], "lpips:vgg16:version=0.0"),
         ("vgg16/relu1_2:gram", ["vgg16/relu1_2:unit-spatial-sum"], "vgg16/relu1_2:gram"),
