@@ -196,7 +196,7 @@ def points_of(results: Results, setting: Setting) -> Points:
 
 
 def _error(cell: dict[str, Any]) -> float:
-    """Standard error by the cell's 95 % interval; NaN where no interval is known (None in a frame without any)."""
+    """Standard error by the cell's 95 % interval; NaN without one (None where no cell of a frame has one)."""
     low, high = cell["low"], cell["high"]
     return float("nan") if low is None or high is None else (float(high) - float(low)) / (2 * Z)
 

@@ -9,10 +9,8 @@ import numpy as np
 
 from lossnets.analysis.comparisons import compare_losses
 from lossnets.analysis.contenders import Contenders, contenders
-from lossnets.analysis.loss_facts import loss_facts
 from lossnets.analysis.paired import Array, check_alpha
 from lossnets.analysis.results import Results, pandas
-from lossnets.analysis.settings import Setting
 from lossnets.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,7 +50,9 @@ def _setting_rows(results: Results, label: str, cells: pd.DataFrame, alpha: floa
     names = results.names(setting)
     pairs = compare_losses(results, setting, alpha=alpha)
     better, worse, tested = _counts(pairs)
-    basis = "items" if not setting.trains else "seeds"
+    repeated = pairs[pairs["basis"] == "seeds"]
+    seeded = {*repeated["better"], *repeated["worse"]}
+    basis, lone = ("seeds", "one seed") if setting.trains else ("items", "items")
     sign = np.where(cells["higher_is_better"].eq(True), -1.0, 1.0)
     ranks = (sign * cells["value"].astype(float)).rank(method="average")
     of = int(ranks.notna().sum())
@@ -66,7 +66,7 @@ def _setting_rows(results: Results, label: str, cells: pd.DataFrame, alpha: floa
         rows.append((
             label, cell.task, loss, cell.contender, cell.architecture, cell.tap, cell.position, cell.main,
             cell.value, rank, low, high, of, above, below, cell.seeds, cell.failed, cell.state,
-            ("one seed" if free and setting.trains else basis) if ranked else "",
+            (lone if loss not in seeded and (free or cell.seeds < 2) else basis) if ranked else "",
             "; ".join(part for part in (cell.note, _NO_TEST if free else "") if part),
         ))  # fmt: skip
     return rows

@@ -229,7 +229,7 @@ class Results:
         return {key: _deviation(found) for key, found in values.items() if len(found) > 1}
 
     def table(self, setting: Setting | str, score: str | None = None) -> pd.DataFrame:
-        """Losses (rows) by seeds (columns) of one setting (or its label) and score; NaN where there is no value.
+        """Losses (rows) by seeds (columns) of a setting (or its label) and score; NaN where there is none.
 
         Raises:
             DataError: the setting has no such score.
@@ -354,15 +354,15 @@ def _records(source: str | Path | Store | Iterable[RunRecord]) -> Iterable[RunRe
 
 def _given(source: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
     """Records that were handed over themselves."""
-    found = tuple(source) if isinstance(source, Iterable) else (source,)
-    wrong = next((item for item in found if not isinstance(item, RunRecord)), None)
-    if wrong is None and isinstance(source, Iterable):
-        return found
+    found: tuple[object, ...] = tuple(source) if isinstance(source, Iterable) else ()
+    records = tuple(item for item in found if isinstance(item, RunRecord))
+    if isinstance(source, Iterable) and len(records) == len(found):
+        return records
+    shown = repr(source)
     raise DataError(
-        "load_results takes paths, open stores and iterables of RunRecord, several one after the other "
-        f"(load_results('a.json', 'b.sqlite'), or load_results(*paths)); got {wrong!r} in {type(source).__name__}."
-        if isinstance(source, Iterable)
-        else f"load_results takes paths, open stores and iterables of RunRecord; got {source!r}."
+        "load_results takes paths, open stores and iterables of RunRecord, one after the other: "
+        "load_results('a.json', 'b.sqlite'), or load_results(*paths); got "
+        f"{shown if len(shown) < 80 else shown[:77] + '...'}."
     )
 
 

@@ -204,6 +204,8 @@ def scatter_of(points: Points) -> tuple[Array, Scatter, str]:
     counts, present = points.counts, points.counts > 0
     if not points.trains:
         return points.means, Scatter(0.0), "nothing is trained: the numbers are about these images"
+    if not present.any():
+        return points.means, Scatter(math.nan), ""
     if counts.max(initial=0) < 2:
         return points.means, Scatter(math.nan), "one seed: the scatter between trainings is unknown"
     common = np.isfinite(points.values[present]).all(axis=0)
@@ -253,6 +255,9 @@ def _judge(points: Points, ratio: Ratio, scatter: Scatter) -> tuple[str, str]:
     """Word and reason: supported below 1 whatever positions share, contradicted above 1."""
     if math.isnan(ratio.low):
         few = f"{ratio.networks} networks with {len(points.positions)} points"
+        if not points.networks and points.left_out:
+            reasons = dict.fromkeys(text.rpartition(" (")[2].removesuffix(")") for text in points.left_out)
+            few += f"; the losses are left out ({', '.join(reasons)})"
         return "not decidable", f"no interval from {few}"
     if ratio.low > 1:
         return "contradicted", ""

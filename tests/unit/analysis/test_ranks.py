@@ -71,6 +71,17 @@ def test_losses_without_a_value_keep_their_row_and_no_rank() -> None:
     assert frame.loc["a", "of"] == 1
 
 
+def test_seeds_without_scatter_are_not_called_one_seed() -> None:
+    values = {"autoencoding": {"a": [1.0, 1.0], "b": [2.0, 2.0]}, "delineation": {"a": [1.0]}}
+    frame = rank_table(several(values))
+    assert frame[["task", "loss", "seeds", "basis", "low", "high"]].values.tolist() == [
+        ["autoencoding", "b", 2, "seeds", 1.0, 2.0],
+        ["autoencoding", "a", 2, "seeds", 1.0, 2.0],
+        ["delineation", "a", 1, "one seed", 1.0, 1.0],
+    ]
+    assert frame["note"][0].startswith("nothing is known of the scatter")
+
+
 def test_a_setting_where_nothing_finished_keeps_its_rows() -> None:
     frame = rank_table(
         several({"autoencoding": {"a": [1.0]}, "delineation": {"a": ["failed"], "b": ["running"]}})

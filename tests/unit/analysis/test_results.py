@@ -307,7 +307,7 @@ def test_labels_stand_for_settings_everywhere_and_others_settings_are_refused() 
     (label,), (setting,) = results.labels.values(), results.settings
     for function in (
         results.table,
-        lambda s: results.board(s).rows,  # type: ignore[union-attr]
+        lambda s: results.board(s),
         lambda s: compare_losses(results, s),
         lambda s: grid(results, s),
         lambda s: variance_shares(results, s).frame,

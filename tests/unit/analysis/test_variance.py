@@ -16,6 +16,7 @@ from lossnets.analysis.points import Points, points_of
 from lossnets.analysis.variance import TERMS, VARIANCE_COLUMNS, scatter_of, shares_of, two_way
 from lossnets.errors import ConfigError
 
+from .handmade import made
 from .simulate import simulated
 
 DRAWN = {"settings": ["super-resolution"], "architectures": 14}
@@ -376,6 +377,14 @@ def test_the_unit_of_a_score_does_not_matter(unit: float) -> None:
     pd.testing.assert_frame_equal(found[numbers], wanted[numbers], rtol=1e-6)
     assert found["sum_sq"].isna().all()  # no floating-point number is so large or small
     assert [v.word for v in verdicts(scaled)] == [v.word for v in verdicts(plain)]
+
+
+def test_losses_that_cannot_be_compared_point_by_point_are_said_to_be_left_out() -> None:
+    own = made({f"mynet/{tap}": [0.1, 0.2, 0.3] for tap in "abc"} | {"pixel:mse": [0.1, 0.2, 0.4]})
+    note = variance_table(own)["note"][0]
+    assert note.startswith("no interval from 0 networks with 0 points; the losses are left out (")
+    assert "not a point of the study" in note
+    assert "one seed" not in note
 
 
 def test_a_single_loss_with_seeds_says_nothing_and_divides_by_nothing() -> None:

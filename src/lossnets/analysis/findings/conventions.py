@@ -187,7 +187,7 @@ def later(fields: Sequence[Field], alpha: float) -> Verdict:
         t.task: {"rho": t.rho, "p_later_worse": t.p_below, "p_later_better": t.p_above} for t in trends
     }
     word: Word = UNDECIDED
-    why = "surely worse in none and surely better not in all"
+    why = "not surely worse in any task, and not surely better in every one"
     if worse:
         word, why = SUPPORTED, f"surely worse in {listed([t.task for t in worse])}"
     elif len(better) == len(trends) >= GENERAL:
