@@ -46,7 +46,7 @@ def compare_images_command(
     \b
     Examples:
       lossnets compare-images original.png blurred.png noisy.png -o sheet.png
-      lossnets compare-images original.png blurred.png noisy.png --losses pixel:mse --losses pixel:ssim --json -
+      lossnets compare-images original.png noisy.png --losses pixel:mse --losses pixel:ssim --json -
     """  # noqa: D301  # the escape keeps the line break of the example
     from lossnets.analysis.comparison_sheet import compare_images
     from lossnets.analysis.figures.style import theme_of
