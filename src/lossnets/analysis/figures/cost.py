@@ -41,7 +41,7 @@ _COSTS = {
 }  # fmt: skip
 _LOOKS = {
     FRONT: "best for its cost", MAYBE: "another is better and no dearer, by the values only",
-    BEATEN: "another is surely better and no dearer",
+    BEATEN: "another is better and no dearer, intervals apart",
 }  # fmt: skip
 _LABELS = 14
 
