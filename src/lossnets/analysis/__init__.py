@@ -3,7 +3,8 @@
 from lossnets.analysis.agreement import Agreement, agreement
 from lossnets.analysis.attributes import attribute_correlations
 from lossnets.analysis.best import best_architectures, best_taps, grid, grid_states
-from lossnets.analysis.comparison_sheet import Comparison, compare_images
+from lossnets.analysis.comparison_records import Comparison
+from lossnets.analysis.comparison_sheet import compare_images
 from lossnets.analysis.comparisons import compare_losses
 from lossnets.analysis.cost import Costs, costs_for, known_costs, load_costs, shipped_costs
 from lossnets.analysis.critical import Critical, compare_over_settings

@@ -12,7 +12,7 @@ from lossnets.cli.distance import checked_device, checked_output
 from lossnets.errors import ConfigError, require
 
 if TYPE_CHECKING:
-    from lossnets.analysis.comparison_sheet import Comparison
+    from lossnets.analysis.comparison_records import Comparison
 
 _STDOUT = Path("-")
 _DPI, _MOST_PIXELS = 144, 60_000

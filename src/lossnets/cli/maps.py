@@ -65,12 +65,9 @@ def titles(a: Path, b: Path) -> tuple[str, str]:
     >>> titles(Path("x/original/cat.png"), Path("x/small/cat.png"))
     ('original/cat.png', 'small/cat.png')
     """
-    parts_a, parts_b = a.absolute().parts, b.absolute().parts
-    for count in range(1, max(len(parts_a), len(parts_b)) + 1):
-        short = "/".join(parts_a[-count:]), "/".join(parts_b[-count:])
-        if short[0] != short[1]:
-            return short
-    return a.name, b.name  # one and the same file
+    from lossnets.analysis.comparison_sheet import told_apart
+
+    return told_apart(a, [b]), told_apart(b, [a])
 
 
 def draw(

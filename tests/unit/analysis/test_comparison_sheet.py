@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossnets.analysis.comparison_sheet import Comparison, compare_images, reduced
+from lossnets.analysis.comparison_records import Comparison
+from lossnets.analysis.comparison_sheet import compare_images, reduced
 from lossnets.errors import ConfigError, ImageError, UnknownNameError
 from lossnets.images import write_image
 from lossnets.losses import load_loss

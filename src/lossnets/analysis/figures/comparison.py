@@ -20,7 +20,7 @@ from lossnets.analysis.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from lossnets.analysis.comparison_sheet import Candidate, Comparison, LossRow
+    from lossnets.analysis.comparison_records import Candidate, Comparison, LossRow
     from lossnets.analysis.figures.canvas import Drawing
 
 MOST = 8

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from lossnets.analysis.comparison_sheet import Comparison, compare_images
+from lossnets.analysis.comparison_records import Comparison
+from lossnets.analysis.comparison_sheet import compare_images
 from lossnets.analysis.figures import comparison_figure, to_svg
 from lossnets.analysis.figures.style import THEMES
 
