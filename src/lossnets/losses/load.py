@@ -12,6 +12,7 @@ from lossnets.errors import ConfigError
 from lossnets.images.contract import DataRange, check_data_range, check_layout
 from lossnets.losses.base import ImageLoss
 from lossnets.losses.cross_entropy import CrossEntropyLoss
+from lossnets.losses.families import find_family
 from lossnets.losses.heads import load_head
 from lossnets.losses.lpips import LPIPS
 from lossnets.losses.perceptual import PerceptualLoss
@@ -39,7 +40,9 @@ def load_loss(name: str | LossSpec, *, device: str | torch.device = "cpu", **opt
     [1.0, 1.0]
     """
     spec = parse_loss(name)
-    build = {"pixel": _pixel, "lpips": _lpips, "perceptual": _perceptual}[spec.family]
+    family = find_family(spec.family)
+    own = {"pixel": _pixel, "lpips": _lpips, "perceptual": _perceptual}
+    build = family.build if family is not None else own[spec.family]
     with torch.inference_mode(False):  # a loss that is first asked for there must be able to train later
         return build(spec, options).to(device)
 

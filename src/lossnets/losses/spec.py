@@ -2,6 +2,7 @@
 
     NETWORK/TAP[=WEIGHT][,TAP[=WEIGHT]...][:DISTANCE][:OPTION=VALUE]...
     pixel:mse   pixel:l1   pixel:l2   pixel:ssim   lpips:alexnet   lpips:vgg16:version=0.0
+    pgn:NAME   pgn:PATH:dtype=bfloat16   (gradient networks: `lossnets.gradients.pretrained`)
 
 >>> str(parse_loss("vgg16/features.8,15"))
 'vgg16/relu2_2,relu3_3'
@@ -19,6 +20,7 @@ from urllib.parse import quote, unquote
 
 from lossnets.distances import Distance, parse_distance
 from lossnets.errors import ConfigError, unknown_name
+from lossnets.losses.families import find_family
 from lossnets.networks import NetworkSpec, blueprint, list_networks, network_spec
 
 PIXEL_METRICS = {"mse": "squared_l2", "l1": "l1", "l2": "l2"}
@@ -40,8 +42,9 @@ class LossSpec:
     """What identifies a loss. ``str(spec)`` is its loss name; ``parse_loss`` reads it back.
 
     Attributes:
-        family: ``perceptual``, ``pixel`` or ``lpips``.
-        network: name of the loss network (for ``pixel``: mse, l1, l2, ssim or bce).
+        family: ``perceptual``, ``pixel``, ``lpips``, or one made elsewhere: ``pgn``.
+        network: name of the loss network (for ``pixel``: mse, l1, l2, ssim or bce; for ``pgn``: name or
+            file of the gradient network).
         taps: (tap name, weight) in the order of computation.
         distance: how two feature maps are compared.
         weights: of the network; see `load_network`. A state dict or module prints as ``custom``.
@@ -81,6 +84,8 @@ class LossSpec:
             return f"pixel:{self.network}"
         if self.family == "lpips":
             return f"lpips:{self.network}"
+        if self.family != "perceptual":
+            return f"{self.family}:{quote(self.network, safe=_SAFE)}"
         taps = ",".join(name if weight == 1.0 else f"{name}={weight!r}" for name, weight in self.taps)
         return f"{self.network}/{taps}"
 
@@ -120,6 +125,9 @@ def parse_loss(name: str | LossSpec) -> LossSpec:
     stem, *rest = name.strip().split(":")
     if stem in ("pixel", "lpips"):
         return _parse_family(stem, rest, name)
+    family = find_family(stem)
+    if family is not None:
+        return family.parse(rest, name)
     if "/" not in stem:
         raise _not_a_loss(stem, name)
     network, _, taps = stem.rpartition("/")
@@ -148,7 +156,7 @@ def _not_a_loss(stem: str, name: str) -> ConfigError:
             f"loss name {name!r} has no taps. Write {stem}/TAP[,TAP...]; the taps: lossnets taps {stem}"
         )
     return unknown_name(
-        "loss", name, ["pixel:mse", "pixel:l1", "lpips:alexnet", *known], see="lossnets networks"
+        "loss", name, ["pixel:mse", "pixel:l1", "lpips:alexnet", "pgn:NAME", *known], see="lossnets networks"
     )
 
 
