@@ -15,7 +15,8 @@ ROOT = Path(lossnets.__file__).parent
 ORDER = [
     {"errors", "version", "torchvision_compat"}, {"home"}, {"download"},
     {"images"}, {"networks"}, {"distances"}, {"losses"},
-    {"datasets"}, {"benchmarks"}, {"runs"}, {"analysis"}, {"report"}, {"cli"},
+    {"generators"}, {"gradients"},
+    {"datasets"}, {"benchmarks"}, {"runs"}, {"analysis"}, {"judging"}, {"report"}, {"cli"},
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 DOORS = {"__init__", "__main__"}  # the package's front doors may import anything
