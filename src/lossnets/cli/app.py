@@ -41,6 +41,7 @@ COMMANDS = {
     "weights": Entry("weights", "app", "List, fetch and verify weights."),
     "data": Entry("data", "app", "List, fetch and verify data sets."),
     "sweep": Entry("sweep", "sweep", "Run a plan of losses and benchmarks, resumable."),
+    "pgn": Entry("pgn", "app", "Train, judge and explain perceptual gradient networks."),
     "sheet": Entry("sheet", "sheet_command", "Put pictures of several runs side by side."),
     "results": Entry("results", "results", "Show, filter and export stored results."),
     "profile": Entry("profile", "profile", "Measure time and memory of losses on this machine."),
