@@ -82,8 +82,8 @@ class Workload:
         step_images: images of a training step; 0 where nothing is trained.
         steps: training steps of a run, at most (early stopping may end it before).
         side: height and width in pixels of the images that the loss compares in a step.
-        comparisons: images compared with an encoded target per image of a step (delineation's
-            refinements); 1 for most.
+        comparisons: images compared with an encoded target per image of a step, on average (3 for
+            delineation's refinements, less than 1 where some steps have no loss); 1 for most.
         pairs: pairs of images compared outside of training: a similarity set's.
         model_bytes: parameters and buffers of what is trained.
     """
@@ -91,7 +91,7 @@ class Workload:
     step_images: int
     steps: int
     side: int
-    comparisons: int = 1
+    comparisons: float = 1
     pairs: int = 0
     model_bytes: int = 0
 

@@ -32,7 +32,7 @@ from lossnets.losses import ImageLoss, LossSpec, load_loss
 
 
 class TrainingBenchmark(RunsLosses):
-    """What super-resolution, delineation and autoencoding share; a subclass says what is trained and tested.
+    """What all benchmarks but similarity share; a subclass says what is trained (or fitted) and tested.
 
     Each loss gets a training of its own, so a loss that fails (NaN, images too small for its network)
     takes none of the others with it. `evaluate` is the main entry.

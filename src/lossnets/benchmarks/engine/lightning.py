@@ -123,6 +123,7 @@ class LitTask(pl.LightningModule):  # type: ignore[misc]
     def on_train_epoch_start(self) -> None:
         """Forget the sums of the epoch before."""
         self._sums, self._images, self._seconds = {}, 0, 0.0
+        self._task.begin_epoch(self.current_epoch, self.optimizers(use_pl_optimizer=False))
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Randomness of the step: of this step alone, so that a resumed training has it too."""

@@ -83,6 +83,9 @@ class Task(abc.ABC):
     def start(self, device: torch.device) -> None:  # noqa: B027  # there may be nothing to do
         """Once before the training: put losses on the device, encode targets that stay."""
 
+    def begin_epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> None:  # noqa: B027  # likewise
+        """Before the first batch of an epoch (counted from 0), in a resumed training, too."""
+
     @abc.abstractmethod
     def training_batch(self, epoch: int, indices: Sequence[int]) -> Any:
         """The batch of these training images in this epoch (counted from 0); may run in a worker."""

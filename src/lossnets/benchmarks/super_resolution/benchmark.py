@@ -35,7 +35,7 @@ from lossnets.benchmarks.super_resolution.examine import (
     save,
     shown,
 )
-from lossnets.benchmarks.super_resolution.judge import Judge
+from lossnets.benchmarks.super_resolution.judge import Judge, shared_network
 from lossnets.benchmarks.super_resolution.network import SuperResolver
 from lossnets.benchmarks.super_resolution.profiles import SIZES, Size
 from lossnets.benchmarks.super_resolution.quality import REFERENCE, SCORES
@@ -175,7 +175,7 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         examiner = self._examiner(size, device)
         measured = list(examiner.examine(task.model, images, device, show))
         columns = {name: np.array([row[name] for row in measured]) for name in measured[0]}
-        note = _shared_network(task.loss, examiner.judge)
+        note = shared_network(task.loss, examiner.judge)
         items: dict[str, NDArray[np.generic]] = {
             "image": np.array([image.name for image in images]),
             "split": np.array([image.split for image in images]),
@@ -228,10 +228,3 @@ class SuperResolutionBenchmark(TrainingBenchmark):
             "judge_note": note,
             "bootstrap": size.resamples,
         }
-
-
-def _shared_network(loss: ImageLoss, judge: ImageLoss) -> str:
-    """What has to be said of a judge that may favour the loss; empty where there is nothing."""
-    if loss.spec.family == "pixel" or loss.spec.network != judge.spec.network:
-        return ""
-    return f"judged by {judge.spec.network}, the network that it was trained with"

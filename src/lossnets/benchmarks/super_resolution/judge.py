@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from lossnets.errors import ConfigError, LossnetsError
@@ -45,7 +47,8 @@ class Judge:
             MissingExtraError: a package with its LPIPS head is missing.
         """
         if self._loss is None:
-            self._loss = load_loss(self._spec, reduction="none")
+            named = _files(self._spec)
+            self._loss = load_loss(self._spec, reduction="none") if named else _shared(self._spec)
         return self._loss
 
     def identity(self) -> str:
@@ -62,6 +65,28 @@ class Judge:
             return portable + self.load().signature().removeprefix(self.name)
         except LossnetsError:
             return portable
+
+
+@lru_cache(maxsize=2)
+def _shared(spec: LossSpec) -> ImageLoss:
+    """One loss for all benchmarks of a process; of files, which may change, every judge reads its own."""
+    return load_loss(spec, reduction="none")
+
+
+def shared_network(loss: ImageLoss, judge: ImageLoss) -> str:
+    """What has to be said of a judge that may favour the loss; empty where there is nothing.
+
+    A gradient network is taken for the loss that it imitates.
+    """
+    imitated = re.split(r"[|;]", str(getattr(loss, "imitates", "")))[0]
+    try:
+        spec = parse_loss(imitated) if imitated else loss.spec
+    except LossnetsError:  # a loss that no name says
+        spec = loss.spec
+    if spec.family == "pixel" or spec.network != judge.spec.network:
+        return ""
+    by = "the loss that it was trained with imitates" if imitated else "it was trained with"
+    return f"judged by {judge.spec.network}, the network that {by}"
 
 
 def _files(spec: LossSpec) -> dict[str, str]:

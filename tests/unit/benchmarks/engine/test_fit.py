@@ -71,6 +71,31 @@ def test_resumed_is_uninterrupted(tmp_path: Path, epochs: int) -> None:
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+def test_a_task_is_told_of_every_epoch_and_may_start_the_optimiser_anew(tmp_path: Path) -> None:
+    class Told(Toy):
+        def __init__(self, **more: Any) -> None:
+            super().__init__(**more)
+            self.told: list[tuple[int, int, int]] = []
+
+        def begin_epoch(self, epoch: int, optimizer: torch.optim.Optimizer) -> None:
+            self.told.append((epoch, len(optimizer.state), sum(e == epoch for e, _ in self.seen)))
+            if epoch == 3:
+                optimizer.state.clear()
+
+    broken = Told(nan_at=3 * 2 + 2)
+    with pytest.raises(DataError, match="nan in epoch 3, step 2"):
+        fit(broken, folder=tmp_path)
+    moments = len(list(broken.model.parameters()))
+    assert broken.told == [(0, 0, 0), (1, moments, 0), (2, moments, 0)]
+    task = Told()
+    fit(task, folder=tmp_path)
+    assert task.told == [(2, moments, 0), (3, moments, 0)]
+    plain = fit(Toy(), folder=tmp_path / "plain")
+    last = [float(row["train_loss"]) for row in numbers(tmp_path / LOG)]
+    assert last[:3] == [row["train_loss"] for row in plain.history[:3]]
+    assert last[3] != plain.history[3]["train_loss"]
+
+
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     first = fit(Toy(), folder=tmp_path)
     task = Toy()
