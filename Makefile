@@ -1,5 +1,5 @@
 # Three commands on a fresh machine (Python 3.11 or newer, and make):
-#   make demo   set up, then put losses through all four benchmarks on packaged weights and data; writes a report
+#   make demo   set up, then put losses through all six benchmarks on packaged weights and data; writes a report
 #   make test   set up, then style, types, tests, and the documentation site without warnings
 #   make docs   set up, then the documentation site: build/docs/index.html
 # Everything goes into .venv; PYTHON=python3.12 chooses another interpreter.

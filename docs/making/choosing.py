@@ -105,7 +105,7 @@ def _value(cell: Any) -> str:
     return f"{cell.value:.{digits}f}{ends}{seeds}"
 
 
-for _task in TASKS:
+for _task in {setting.task: None for setting in results().settings}:
     table(f"board-{_task}")(lambda task=_task: board_of(task))
 
 
@@ -136,7 +136,8 @@ def costs() -> str:
     from lossnets.analysis.cost import shipped_costs
     from lossnets.runs.cost_steps import step_tasks
 
-    known, steps = shipped_costs(), list(step_tasks())
+    known = shipped_costs()
+    steps = [task for task in step_tasks() if any(cost.task == task for cost in known.records)]
     cells = results().cells
     trained = cells[(cells["task"] != "similarity") & (cells["state"] != "reference")]
     other = cells[(cells["task"] == "similarity") & ~cells["contender"].isin(trained["contender"])]

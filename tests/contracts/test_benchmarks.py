@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import interpolate
 
+from lossnets.analysis import TASKS
 from lossnets.benchmarks import (
     OVERALL,
     PROFILES,
@@ -23,10 +26,13 @@ from lossnets.benchmarks import (
     benchmark_names,
     load_benchmark,
 )
+from lossnets.benchmarks.engine.randomness import derived_seed
 from lossnets.datasets import read_sample
-from lossnets.datasets.sample_photographs import held_out_photographs
+from lossnets.datasets.sample_photographs import all_photographs, held_out_photographs
 from lossnets.datasets.sample_roads import read_sample_roads
 from lossnets.errors import ConfigError, DataError, LossnetsError
+from lossnets.generators import make_population
+from lossnets.gradients import PerceptualGradientNetwork, PGNLoss
 from lossnets.images import read_image
 from lossnets.losses import LossBank, load_loss
 
@@ -61,9 +67,11 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Evaluatio
     return {name: (evaluated(name, folder=folder), folder) for name, folder in folders.items()}
 
 
-def test_all_four_questions_are_asked() -> None:
-    families = {name.removesuffix("-sample") for name in PACKAGED}
-    assert families == {"similarity", "super-resolution", "delineation", "autoencoding"}
+def test_all_six_questions_are_asked() -> None:
+    assert sorted(name.removesuffix("-sample") for name in PACKAGED) == sorted(TASKS)
+    assert set(TASKS) == {
+        "similarity", "super-resolution", "delineation", "autoencoding", "image-prior", "inversion"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", benchmark_names())
@@ -233,7 +241,8 @@ def test_a_loss_that_breaks_takes_no_other_with_it(name: str) -> None:
     found = load_benchmark(name).evaluate_many([broken, "pixel:l1"], profile="smoke")
     error = found[broken.name]
     assert isinstance(error, LossnetsError)
-    assert "nan in epoch 1, step 1" in str(error)
+    first = 1 if name != "inversion-sample" else 3  # which begins with squared differences
+    assert f"nan in epoch {first}, step 1." in str(error)
     assert isinstance(found["pixel:l1"], Evaluation)
 
 
@@ -243,6 +252,16 @@ def test_losses_of_a_bank_are_trained_with(name: str) -> None:
     assert isinstance(load_benchmark(name).evaluate_many(bank, profile="smoke")["pixel:mse"], Evaluation)
     with pytest.raises(ConfigError, match="losses must be a list of loss names or losses, or a LossBank"):
         load_benchmark(name).evaluate_many("pixel:mse", profile="smoke")
+
+
+@every
+def test_a_gradient_network_goes_through_like_a_loss(name: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PerceptualGradientNetwork("shuffled", width=8, blocks=1)
+    found = evaluated(name, PGNLoss(network, name="tiny", imitates=f"{NETWORK};numerics:1"))
+    assert np.isfinite(found.scores[0].value)
+    assert all(value.grad is None for value in network.parameters())
 
 
 @every
@@ -308,11 +327,79 @@ def known_autoencoding(found: Evaluation) -> dict[tuple[str, str], float]:
     }
 
 
+def plainly_fitted(
+    make: Callable[[int, int], tuple[Callable[[], Tensor], Any]],
+    targets: Tensor,
+    objectives: list[Callable[[Tensor, Tensor], Tensor]],
+    lr: float,
+) -> Tensor:
+    """Two images at a time, steps of Adam on one objective after the other: a plain loop."""
+    out = []
+    for start in range(0, len(targets), 2):
+        wanted = targets[start : start + 2]
+        images, parameters = make(start // 2, len(wanted))
+        for k, objective in enumerate(objectives):
+            if k == 0 or objective is not objectives[k - 1]:
+                adam = torch.optim.Adam(parameters, lr=lr)
+            adam.zero_grad()
+            objective(images()[: len(wanted)], wanted).sum().backward()
+            adam.step()
+        out.append(images()[: len(wanted)].detach())
+    return torch.cat(out)
+
+
+def central(names: Any, side: int) -> Tensor:
+    """The middle of the packaged photographs of these names."""
+    found = {path.stem: read_image(path) for path in all_photographs()}
+    corners = {name: [(size - side) // 2 for size in found[name].shape[1:]] for name in names}
+    return torch.stack([found[n][:, y : y + side, x : x + side] for n, (y, x) in corners.items()])
+
+
+def pixel_scores(outputs: Tensor, targets: Tensor, suffix: str = "") -> dict[tuple[str, str], float]:
+    mse = (outputs - targets).double().square().mean((1, 2, 3))
+    return {
+        (f"psnr{suffix}", OVERALL): float((-10 * mse.log10()).mean()),
+        (f"l1{suffix}", OVERALL): float((outputs - targets).abs().mean()),
+    }
+
+
+def known_image_prior(found: Evaluation) -> dict[tuple[str, str], float]:
+    """Fifteen steps of Adam, written out."""
+    targets = central(found.items["image"], 32)
+
+    def make(group: int, count: int) -> tuple[Callable[[], Tensor], Any]:
+        settings = {"width": 8, "scales": 2, "inputs": 8}
+        prior = make_population("image-prior", 2, 32, seed=derived_seed(0, "start", group), **settings)
+        return prior, prior.parameters()
+
+    mse = [lambda x, y: (x - y).square().mean((1, 2, 3))] * 15
+    return pixel_scores(plainly_fitted(make, targets, mse, 0.01), targets)
+
+
+def known_inversion(found: Evaluation) -> dict[tuple[str, str], float]:
+    """Ten steps on squared differences over ImageNet's variances, ten with the loss beside them."""
+    targets, std = central(found.items["image"], 32), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    benchmark: Any = load_benchmark("inversion-sample")
+    generator = benchmark.generator("smoke")
+    generator.make_ready()
+
+    def make(group: int, count: int) -> tuple[Callable[[], Tensor], Any]:
+        latents = generator.start(2, derived_seed(0, "start", group)).requires_grad_()
+        return lambda: generator.module(latents), [latents]
+
+    first = [lambda x, y: ((x - y) / std).square().mean((1, 2, 3))] * 10
+    then = [lambda x, y: ((x - y) / std).square().mean((1, 2, 3)) + (x - y).square().mean((1, 2, 3))] * 10
+    before = pixel_scores(plainly_fitted(make, targets, first, 0.05), targets, "@mse phase")
+    return pixel_scores(plainly_fitted(make, targets, first + then, 0.05), targets) | before
+
+
 KNOWN = {
     "similarity-sample": known_similarity,
     "super-resolution-sample": known_super_resolution,
     "delineation-sample": known_delineation,
     "autoencoding-sample": known_autoencoding,
+    "image-prior-sample": known_image_prior,
+    "inversion-sample": known_inversion,
 }
 
 

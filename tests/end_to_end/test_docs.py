@@ -57,7 +57,12 @@ LINKED = [*PAGES, ROOT / "CHANGELOG.md"]
 
 LEFT_OUT = ("make ", "pip install ", ".venv/bin/pytest ", "python docs/make_pages.py ")
 """They set up environments, run this test, or have a test of their own."""
-SLOW = ("lossnets sweep examples/plans/", "python benchmarks/", "lossnets profile --loss 'vgg16")
+SLOW = (
+    "lossnets pgn evaluate ",
+    "lossnets sweep examples/plans/",
+    "python benchmarks/",
+    "lossnets profile --loss 'vgg16",
+)
 """Minutes long: run by a test of their own; on the page a small sweep stands in for a plan."""
 ANSWERS = {"lossnets recommend": (0, 3)}
 """Exit status by which a command answers: a refusal of `recommend` is an answer."""
@@ -432,7 +437,14 @@ def test_nothing_of_a_benchmark_is_missing(name: str) -> None:
     """Its kind of data, its headline score and its settings stand on the page of its family."""
     family, kind = next(
         (page, name.removeprefix(f"{page.replace('_', '-')}-"))
-        for page in ("similarity", "super_resolution", "delineation", "autoencoding")
+        for page in (
+            "similarity",
+            "super_resolution",
+            "delineation",
+            "autoencoding",
+            "image_prior",
+            "inversion",
+        )
         if name.startswith(page.replace("_", "-"))
     )
     said = in_code(f"{family}.md")

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "lossnets", "lossnets.images", "lossnets.networks", "lossnets.distances", "lossnets.losses",
     "lossnets.datasets", "lossnets.benchmarks", "lossnets.benchmarks.engine", "lossnets.runs",
+    "lossnets.generators", "lossnets.gradients", "lossnets.gradients.training", "lossnets.judging",
     "lossnets.analysis", "lossnets.analysis.figures", "lossnets.report",
 )  # fmt: skip
 

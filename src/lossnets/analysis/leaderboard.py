@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lossnets.analysis.loss_facts import imitated_loss
 from lossnets.analysis.settings import Measure, Setting
 from lossnets.runs.records import RunRecord, ScoreRecord
 
@@ -149,9 +150,13 @@ def _standing(loss: str, runs: Sequence[RunRecord], measure: Measure, signature:
     scores = [s for run in runs for s in run.scores if Measure.of(s) == measure]
     defined = [s for s in scores if s.value is not None]
     failed = sum(run.status == "failed" for run in runs)
+    imitated = imitated_loss(signature)
+    about = [f"imitates {imitated}"] if imitated else []
     if not defined:
         state, note = _why_none(runs, scores)
+        note = "; ".join([*about, *([note] if note else [])])
         return Standing(None, loss, None, None, None, 0, failed, state, note, signature)
+    about += [f"{failed} of {len(runs)} seeds failed"] if failed else []
     return Standing(
         None,
         loss,
@@ -160,7 +165,7 @@ def _standing(loss: str, runs: Sequence[RunRecord], measure: Measure, signature:
         max(_all_or_none([s.high for s in defined]), default=None),
         len(defined),
         failed,
-        note=f"{failed} of {len(runs)} seeds failed" if failed else "",
+        note="; ".join(about),
         signature=signature,
     )
 

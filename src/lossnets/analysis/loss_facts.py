@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import PurePath
 from urllib.parse import unquote
 
 from lossnets.errors import LossnetsError
+from lossnets.gradients.pretrained import pretrained_card
 from lossnets.losses.spec import LossSpec, parse_loss
 from lossnets.networks import Tap, blueprint
 
@@ -20,7 +21,7 @@ class LossFacts:
 
     Attributes:
         loss: loss name.
-        family: ``perceptual``, ``pixel``, ``lpips``, or whatever stands before the colon.
+        family: ``perceptual``, ``pixel``, ``lpips``, ``pgn``, or whatever stands before the colon.
         architecture: name of the loss network; behind it ``(random)`` for random weights, and the name of a
             file of weights that is not named like the network: other weights are another choice.
         tap: name of the tap; several with commas.
@@ -40,6 +41,7 @@ class LossFacts:
         batch_norm: whether the network normalises over the batch.
         weights: of the network: ``default`` (the published ones), ``random-0``, or a file or name; empty
             where there is no network.
+        imitates: of a gradient network: loss name of what it imitates, where its file is here.
     """
 
     loss: str
@@ -59,6 +61,7 @@ class LossFacts:
     gmacs: float | None = None
     batch_norm: bool | None = None
     weights: str = ""
+    imitates: str | None = None
 
     @property
     def contender(self) -> str:
@@ -83,6 +86,8 @@ def loss_facts(loss: str) -> LossFacts:
     """
     try:
         spec = parse_loss(loss)
+        if spec.family == "pgn":
+            return _of_gradient_network(loss, spec)
         return _of_perceptual(loss, spec) if spec.family == "perceptual" else _of_family(loss)
     except LossnetsError:
         return _of_text(loss)
@@ -91,6 +96,24 @@ def loss_facts(loss: str) -> LossFacts:
 def _of_family(loss: str) -> LossFacts:
     family, _, rest = loss.partition(":")
     return LossFacts(loss, family, design=rest)
+
+
+def _of_gradient_network(loss: str, spec: LossSpec) -> LossFacts:
+    try:
+        imitates = pretrained_card(spec.network).loss
+    except LossnetsError:  # results of whoever has the file
+        imitates = None
+    return replace(_of_family(loss), imitates=imitates)
+
+
+def imitated_loss(signature: str) -> str:
+    """Loss name of what a gradient network imitates, by its signature; empty for other losses.
+
+    >>> imitated_loss("pgn:mine|architecture:0f|weights:sha256:1a|imitates:(pixel:mse;numerics:1)|numerics:1")
+    'pixel:mse'
+    """
+    found = re.search(r"\|imitates:\(([^;)|]+)", signature)
+    return found[1] if found else ""
 
 
 def _of_text(loss: str) -> LossFacts:

@@ -10,8 +10,10 @@ from lossnets.errors import UnknownNameError
 from lossnets.runs.identity import canonical_json
 from lossnets.runs.records import RunRecord, ScoreRecord
 
-TASKS = ("similarity", "super-resolution", "delineation", "autoencoding")
-"""The questions that the study's benchmarks ask; a benchmark's name begins with its task's."""
+STUDY_TASKS = ("similarity", "super-resolution", "delineation", "autoencoding")
+"""The questions that the study's benchmarks ask."""
+TASKS = (*STUDY_TASKS, "image-prior", "inversion")
+"""The questions that the benchmarks here ask; a benchmark's name begins with its task's."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lossnets.analysis.loss_facts import imitated_loss, loss_facts
 from lossnets.errors import LossnetsError
+from lossnets.gradients import pretrained
 from lossnets.losses import parse_loss
 from lossnets.losses.spec import LossSpec
 from lossnets.networks import network_spec
@@ -69,6 +71,8 @@ def weights_origin(loss: str, signature: str = "") -> str:
         return f"the loss cannot be built here: {error}"
     if spec.family == "pixel":
         return ""
+    if spec.family == "pgn":
+        return _of_gradient_network(loss, spec, signature)
     if spec.weights.startswith("random-"):
         return "random weights, made from the seed"
     if spec.weights == "custom":
@@ -84,6 +88,8 @@ def weights_ready(loss: str) -> bool:
         spec = parse_loss(loss)
     except LossnetsError:
         return False
+    if spec.family == "pgn":
+        return _file_of(spec) is not None
     if "custom" in (spec.weights, spec.head) or (spec.head and not Path(spec.head).expanduser().exists()):
         return False
     if spec.family == "pixel" or spec.weights.startswith("random-"):
@@ -91,6 +97,23 @@ def weights_ready(loss: str) -> bool:
     if spec.weights == "default":
         return weights_card(network_spec(spec.network)).state in ("packaged", "present")
     return Path(spec.weights).expanduser().exists()
+
+
+def _file_of(spec: LossSpec) -> Path | None:
+    """The file of a gradient network; None where there is none here."""
+    try:
+        return pretrained.resolve(spec.network)
+    except LossnetsError:
+        return None
+
+
+def _of_gradient_network(loss: str, spec: LossSpec, signature: str) -> str:
+    path, imitated = _file_of(spec), imitated_loss(signature) or loss_facts(loss).imitates
+    what = "a gradient network" + (f" that imitates {imitated}" if imitated else "")
+    if path is None:
+        return f"{what}; its file is not here: pgn: takes the path of your copy"
+    shipped = path.parent == pretrained.SHIPPED
+    return f"{what}, {'installed with lossnets' if shipped else f'your file {path}'}"
 
 
 def _default(spec: LossSpec) -> str:

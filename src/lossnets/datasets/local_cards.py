@@ -38,7 +38,7 @@ LOCAL_CARDS = (
         licence=_YOURS,
         citation="",
         how_to_get="Give the folder; with names= a list or a text file of the images to take.",
-        use="super-resolution, autoencoding",
+        use="super-resolution, autoencoding, image-prior, inversion",
     ),
     DataSetCard(
         name="labelled-folder",
@@ -75,7 +75,7 @@ LOCAL_CARDS = (
         licence=_SAMPLE_LICENCE,
         citation="",
         how_to_get=_SAMPLE_HOW,
-        use="super-resolution (without data)",
+        use="super-resolution, image-prior, inversion (without data)",
     ),
     DataSetCard(
         name="sample-roads",

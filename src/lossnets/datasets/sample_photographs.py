@@ -36,3 +36,8 @@ def validation_photographs() -> tuple[Path, ...]:
 def held_out_photographs() -> tuple[Path, ...]:
     """Files of the photographs of `HELD_OUT`; errors as in `training_photographs`."""
     return tuple(photograph_path(*p) for p in PHOTOGRAPHS if Path(p[1]).stem in HELD_OUT)
+
+
+def all_photographs() -> tuple[Path, ...]:
+    """Files of all photographs; errors as in `training_photographs`."""
+    return tuple(photograph_path(*p) for p in PHOTOGRAPHS)

@@ -92,9 +92,10 @@ def task_step(loss: ImageLoss, task: str, device: torch.device) -> Step:
     model = todo.model.to(device).train()
     adam = torch.optim.Adam(model.parameters(), lr=todo.recipe.lr)
     indices = range(min(todo.recipe.batch_size, todo.train_size))
+    last = todo.recipe.epochs - 1  # a task may begin without the loss
 
     def run() -> None:
-        batch = _moved(todo.training_batch(0, indices), device)
+        batch = _moved(todo.training_batch(last, indices), device)
         terms = todo.training_loss(batch)
         adam.zero_grad()
         (terms["loss"] if isinstance(terms, dict) else terms).backward()

@@ -19,6 +19,7 @@ from lossnets.datasets.places import locate
 from lossnets.errors import ImageError, LossnetsError
 from lossnets.home import atomic_write, home, make_folder
 from lossnets.losses import ImageLoss, load_loss, parse_loss
+from lossnets.losses.families import family_names
 from lossnets.networks import network_spec
 from lossnets.networks.inventory import weights_card
 from lossnets.runs.losses import located
@@ -165,7 +166,7 @@ class Clock:
         self, what: str, name: str, folder: str, measure: Callable[[ImageLoss, Tensor], float]
     ) -> float:
         spec = parse_loss(located(name, folder))
-        if spec.family != "pixel":
+        if spec.family not in ("pixel", *family_names()):
             spec = replace(spec, weights="random-0", head="")
         key = f"{what} {spec}"
         if key not in self._known:
@@ -264,7 +265,8 @@ def _lacking(entry: PlanEntry, error: LossnetsError) -> Missing:
 
 def _missing_weights(plan: Plan) -> list[Missing]:
     specs = [parse_loss(loss) for loss in plan.losses]
-    networks = dict.fromkeys(s.network for s in specs if s.family != "pixel" and s.weights in ("", "default"))
+    loaded = [s for s in specs if s.family not in ("pixel", *family_names()) and s.weights in ("", "default")]
+    networks = dict.fromkeys(s.network for s in loaded)
     cards = [weights_card(network_spec(network)) for network in networks]
     return [
         Missing("weights", card.network, card.megabytes, f"lossnets weights fetch {card.network}")

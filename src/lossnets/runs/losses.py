@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lossnets.errors import ConfigError, LossnetsError, WeightsError, unknown_name
 from lossnets.losses import LossBank, parse_loss
+from lossnets.losses.families import family_names
 from lossnets.networks import network_spec
 
 SHORTHANDS = {
@@ -66,6 +67,8 @@ def network_of(loss: str) -> str:
     spec = parse_loss(loss)
     if spec.family == "pixel":
         return "pixel"
+    if spec.family in family_names():
+        return str(spec)
     return "|".join((spec.network, spec.weights, spec.pooling, spec.input, spec.channels, spec.dtype))
 
 
@@ -73,7 +76,7 @@ _WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
 
 
 def located(loss: str, folder: str | Path) -> str:
-    """The loss name with its files (``weights=``, ``head=``) as absolute paths; relative ones start here.
+    """The loss name with its files (``weights=``, ``head=``, ``pgn:``) as absolute paths, from here.
 
     >>> located("vgg16/relu3_3:weights=data/vgg.pth", "/plans")
     'vgg16/relu3_3:weights=/plans/data/vgg.pth'
@@ -95,9 +98,15 @@ def check_files(loss: str, folder: str | Path) -> None:
 def _files(loss: str, folder: str | Path) -> dict[str, Path]:
     spec = parse_loss(loss)
     given = {"head": spec.head} if spec.head else {}
-    if "/" in spec.weights or os.sep in spec.weights or spec.weights.endswith(_WEIGHT_FILES):
+    if spec.family in family_names():
+        return {"network": Path(folder) / Path(spec.network).expanduser()} if _is_path(spec.network) else {}
+    if _is_path(spec.weights):
         given["weights"] = spec.weights
     return {option: Path(folder) / Path(path).expanduser() for option, path in given.items()}
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or os.sep in text or text.endswith(_WEIGHT_FILES)
 
 
 def by_network(losses: Iterable[str]) -> list[list[str]]:

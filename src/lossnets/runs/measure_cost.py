@@ -21,6 +21,7 @@ from lossnets.benchmarks.base import Progress
 from lossnets.benchmarks.engine.fit import Execution
 from lossnets.errors import ConfigError, LossnetsError
 from lossnets.losses import ImageLoss, load_loss, parse_loss
+from lossnets.losses.families import family_names
 from lossnets.runs.cost_records import ALONE, Cost, Machine, cost_key, this_machine
 from lossnets.runs.cost_steps import Step, baseline, check_task, loss_step, task_step
 from lossnets.runs.peak_memory import MemoryMeter
@@ -148,7 +149,8 @@ def _measure(wanted: Mapping[str, set[str]], settings: _Settings) -> list[Cost]:
 
 def _random(key: str) -> str:
     spec = parse_loss(key)
-    return str(spec if spec.family == "pixel" else replace(spec, weights="random-0"))
+    free = spec.family == "pixel" or spec.family in family_names()  # a gradient network is its file
+    return str(spec if free else replace(spec, weights="random-0"))
 
 
 def _load(key: str, settings: _Settings) -> ImageLoss | LossnetsError:

@@ -12,7 +12,6 @@ import pytest
 from scipy import stats
 
 from lossnets.analysis import (
-    TASKS,
     Results,
     Verdict,
     shipped_results,
@@ -22,6 +21,7 @@ from lossnets.analysis import (
 from lossnets.analysis.findings import FINDINGS, STUDY, VERDICT_COLUMNS
 from lossnets.analysis.findings.ground import fields_of
 from lossnets.analysis.findings.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Count, counted, listed
+from lossnets.analysis.settings import STUDY_TASKS as TASKS
 from lossnets.errors import ConfigError
 from lossnets.networks import network_spec
 
@@ -175,6 +175,19 @@ def test_squeezenet_everywhere_takes_four_tasks() -> None:
     found = verdict("squeezenet_cost", three)
     assert found.word == UNDECIDED
     assert found.because.endswith("no results for autoencoding")
+
+
+def test_squeezenet_everywhere_is_everywhere_in_the_study() -> None:
+    """A task that the study has not has no say: squeezenet1_1 is the worst there."""
+    supports, contradicts = PLANTED["squeezenet_cost"]
+    poor = draw(2, settings=["delineation"], **contradicts)
+    elsewhere = tuple(
+        replace(record, config=replace(record.config, benchmark="image-prior-folders"))
+        for record in poor.records
+    )
+    both = Results((*draw(1, **supports).records, *elsewhere))
+    assert len({setting.task for setting in both.settings}) == 5
+    assert verdict("squeezenet_cost", both).word == SUPPORTED
 
 
 def test_other_weights_are_not_the_studys_network() -> None:

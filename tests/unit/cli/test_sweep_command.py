@@ -230,4 +230,4 @@ def test_a_plan_with_a_mistake_names_the_line(tmp_path: Path, capsys: Captured) 
 def test_the_plan_of_the_demo_is_good(capsys: Captured) -> None:
     demo = Path(__file__).parents[3] / "examples" / "plans" / "demo.yaml"
     assert main(["sweep", str(demo), "--dry-run"]) == 0
-    assert "16 runs" in capsys.readouterr().err
+    assert "20 runs" in capsys.readouterr().err

@@ -30,6 +30,7 @@ from lossnets.runs.peak_memory import MemoryMeter
 HERE = Machine("a processor", 1, "2.0", "0.1", "Linux x86_64")
 SMALL = {"images": 1, "side": 32, "rounds": 1}
 NETWORK = "efficientnet_lite0/blocks.0"
+TRAINED = ["autoencoding", "delineation", "image-prior", "inversion", "super-resolution"]
 
 
 def cost(loss: str = "vgg16/relu3_3", task: str = "", device: str = "cpu", **rest: object) -> Cost:
@@ -175,7 +176,7 @@ def test_a_kept_target_is_encoded_once_and_gives_the_same_value() -> None:
     assert torch.equal(kept(x, loss.encode(x)), torch.zeros(()))  # what a task encodes is its own affair
 
 
-@pytest.mark.parametrize("task", ["super-resolution", "delineation", "autoencoding"])
+@pytest.mark.parametrize("task", TRAINED)
 def test_a_training_step_trains(task: str) -> None:
     loss = load_loss(f"{NETWORK}:weights=random-0")
     step = cost_steps.task_step(loss, task, torch.device("cpu"))
@@ -198,7 +199,7 @@ def test_the_step_of_a_task_is_its_own_training_step(monkeypatch: pytest.MonkeyP
 
 
 def test_tasks_and_baselines() -> None:
-    assert sorted(step_tasks()) == ["autoencoding", "delineation", "super-resolution"]
+    assert sorted(step_tasks()) == TRAINED
     found = measure_costs([NETWORK], task="delineation", memory=False, **SMALL)
     assert [(c.loss, c.task, c.baseline) for c in found] == [
         ("pixel:mse", "", "pixel:mse"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 LIMIT = 34
 _BARE = ("pixel", "lpips", "pgn")  # families whose name begins FAMILY:NAME
+_FILES = (".pth", ".pt", ".safetensors", ".npz")
 
 
 def short_name(name: str, among: Iterable[str] = (), *, limit: int = LIMIT) -> str:
@@ -70,7 +72,14 @@ def _with_differences(name: str, group: Sequence[str]) -> str:
     stem, options = _split(name)
     shared = set.intersection(*(set(_split(other)[1]) for other in group)) if len(group) > 1 else set(options)
     own = [_option(option) for option in options if option not in shared or _is_telling(stem, option)]
-    return ":".join([stem, *own])
+    return ":".join([_without_folder(stem), *own])
+
+
+def _without_folder(stem: str) -> str:
+    """A gradient network that goes by its file: ``pgn:nets/mine.safetensors`` -> ``pgn:mine``."""
+    family, colon, member = stem.partition(":")
+    path = PurePosixPath(unquote(member))
+    return f"{family}:{path.stem}" if colon and family in _BARE and path.suffix in _FILES else stem
 
 
 def _is_telling(stem: str, option: str) -> bool:
@@ -85,7 +94,7 @@ def _option(option: str) -> str:
         return option
     if key in ("weights", "head"):
         path = PurePosixPath(value)
-        return path.stem if path.suffix in (".pth", ".pt", ".safetensors", ".npz") else path.name or value
+        return path.stem if path.suffix in _FILES else path.name or value
     return option
 
 

@@ -16,7 +16,7 @@ from lossnets.analysis.findings.verdict import (
     counted,
     listed,
 )
-from lossnets.analysis.settings import TASKS
+from lossnets.analysis.settings import STUDY_TASKS
 
 
 def squeezenet_cost(fields: Sequence[Field], alpha: float) -> Verdict:
@@ -24,24 +24,25 @@ def squeezenet_cost(fields: Sequence[Field], alpha: float) -> Verdict:
 
     It has the fewest multiply-accumulates and parameters of the study's networks, so that no cheaper one
     can be better; good for its cost is therefore more than that: ranked in the better half. Supported: in
-    each of the four tasks the interval of its rank (mean over the task's settings) lies in the better
+    each of the study's four tasks the interval of its rank (mean over the task's settings) lies in the better
     half. Contradicted: in some task it lies in the worse half. Intervals as for `vgg16_bn`.
     """
     sentence = "squeezenet1_1 is a good choice everywhere for its cost."
     rule = (
-        "its rank surely in the better half in all four tasks: supported; surely in the worse half in one: "
-        "contradicted"
+        "its rank surely in the better half in all four tasks of the study: supported; surely in the worse "
+        "half in one: contradicted"
     )
-    kept, networks, left = usable(fields, ("squeezenet1_1",))
+    asked = [f for f in fields if f.task in STUDY_TASKS]
+    kept, networks, left = usable(asked, ("squeezenet1_1",))
     tasks = by_task(kept)
     if not tasks or len(networks) < FEWEST_RANKED:
-        because = lacking(fields, ("squeezenet1_1",), len(TASKS), len(tasks))
+        because = lacking(asked, ("squeezenet1_1",), len(STUDY_TASKS), len(tasks))
         return Verdict("squeezenet_cost", sentence, UNDECIDED, because, rule, left_out=left)
     table = overall(kept, networks, alpha)
     mine = {task: found[networks.index("squeezenet1_1")] for task, found in table.tasks.items()}
     good = [task for task, (_, _, high) in mine.items() if high < table.middle]
     poor = [task for task, (_, low, _) in mine.items() if low > table.middle]
-    absent = [task for task in TASKS if task not in tasks]
+    absent = [task for task in STUDY_TASKS if task not in tasks]
     word: Word = CONTRADICTED if poor else SUPPORTED if len(good) == len(tasks) and not absent else UNDECIDED
     said = listed(
         [f"{task} {rank:.1f} ({low:.1f} to {high:.1f})" for task, (rank, low, high) in mine.items()]

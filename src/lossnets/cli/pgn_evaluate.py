@@ -1,0 +1,130 @@
+"""``lossnets pgn evaluate``: one page and one JSON that say whether a gradient network is worth using."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lossnets.cli.console import note, notes_console, number, print_table
+from lossnets.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lossnets.judging.case import Tell
+    from lossnets.judging.evaluation import Evaluation
+
+
+def evaluate(
+    file: Annotated[str, typer.Argument(help="Checkpoint (.safetensors, or a released .pth), or a name.")],
+    images: Annotated[Path, typer.Option(help="Folder of photographs that it was not trained on.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of page, JSON and what is earned; default: NAME.judged."),
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="The imitated loss, where the checkpoint's weights lie elsewhere here.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="full (a GPU), small (a CPU, tens of minutes) or smoke (seconds).")
+    ] = "small",
+    seeds: Annotated[int | None, typer.Option(help="How many initialisations of each fit.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of each fit.")] = None,
+    count: Annotated[int | None, typer.Option(help="Images that are judged.")] = None,
+    side: Annotated[int | None, typer.Option(help="Side of the square crops, in pixels.")] = None,
+    stability_steps: Annotated[int | None, typer.Option(help="Steps of the stability test.")] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, ...")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
+) -> None:
+    """Say whether a gradient network is worth using: use it, a truncated loss, or the true loss.
+
+    Generators are fitted with its gradient, with the true loss, MSE and cheap versions of the true loss; gap
+    closed is set against cost. Everything earned is kept in the folder as it is made: the same command goes
+    on after an interruption. Ends with status 1 if a part could not be measured.
+
+    \b
+    Example:
+      lossnets pgn evaluate mine.safetensors --images held-out --out judged
+    """  # noqa: D301  # the escape keeps the line break of the example
+    from lossnets.cli.distance import checked_device
+    from lossnets.judging.evaluate import JSON, PAGE, evaluate_pgn
+
+    folder = out or Path(f"{_stem(file)}.judged")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out must be a folder; {str(folder)!r} is a file")
+    with _shown() as tell:
+        found = evaluate_pgn(
+            file, images, loss=loss, out=folder, profile=profile, device=checked_device(device),
+            progress=tell, seeds=seeds, steps=steps, count=count, side=side,
+            stability_steps=stability_steps,
+        )  # fmt: skip
+    if json:
+        typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)
+    else:
+        _show(found)
+    note(f"page: {folder / PAGE}")
+    for part, why in found.problems.items():
+        note(f"failed: {part}: {why}")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _stem(file: str) -> str:
+    """A name for the folder of results of a checkpoint.
+
+    >>> _stem("runs/mine.safetensors"), _stem("efficientnet_lite0")
+    ('mine', 'efficientnet_lite0')
+    """
+    return re.sub(r"\.(safetensors|pth)$", "", Path(file).name)
+
+
+def _show(found: Evaluation) -> None:
+    """The verdict and its table."""
+    standings = found.standings()
+    verdict = found.verdict(standings)
+    columns = [("", False), ("rival", False)] + [
+        (name, True) for name in ("time", "memory", "gap closed", "low", "high", "diverged")
+    ]
+    values = ("cost", "memory", "gap", "low", "high")
+    rows = [
+        [row["letter"], row["key"], *(_cell(row[v]) for v in values), f"{row['diverged']} of {row['fits']}"]
+        for row in standings.frame().to_dict("records")
+    ]
+    print_table(f"{found.about['pgn']}: gap closed against cost (true loss = 1)", columns, rows)
+    typer.echo(verdict.sentence)
+    for reason in verdict.reasons:
+        typer.echo(f"  {reason}")
+
+
+def _cell(value: Any) -> str:
+    return number(None if value != value else float(value), 3)
+
+
+@contextmanager
+def _shown() -> Iterator[Tell]:
+    """How progress is told: a bar where stderr is a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=notes_console(), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(part: str, done: int, total: int, what: str) -> None:
+            if part not in tasks:
+                tasks[part] = bars.add_task(part, total=total)
+            bars.update(tasks[part], completed=done, total=total, description=f"{part}: {what[:48]}")
+
+        yield tell
+
+
+def _line(part: str, done: int, total: int, what: str) -> None:
+    """About ten lines for each part."""
+    if done in (0, total) or done * 10 // total != (done - 1) * 10 // total:
+        note(f"[{part} {done}/{total}] {what}")
