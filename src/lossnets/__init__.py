@@ -15,6 +15,7 @@ from lossnets.version import __version__
 if TYPE_CHECKING:
     from lossnets.distances import Distance, parse_distance, unit_normalise
     from lossnets.errors import LossnetsError
+    from lossnets.gradients import PGNGuard, PGNLoss
     from lossnets.home import offline_mode
     from lossnets.images import list_images, pair_folders, read_image, write_image
     from lossnets.losses import (
@@ -56,6 +57,7 @@ _HOMES = {
         "LPIPS", "EncodedTarget", "LossBank", "LossSpec", "PerceptualLoss", "PixelLoss", "clear_cache",
         "list_presets", "load_loss", "load_preset", "parse_loss", "perceptual_distance",
     ],
+    "gradients": ["PGNGuard", "PGNLoss"],
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -91,6 +93,8 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
     "parse",
     "parse_loss",
     "perceptual_distance",
+    "PGNGuard",
+    "PGNLoss",
 ]
 
 

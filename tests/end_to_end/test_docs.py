@@ -35,7 +35,7 @@ import typer
 
 from lossnets.benchmarks import base, benchmark_class, benchmark_names
 from lossnets.benchmarks.similarity.base import SIZES
-from lossnets.cli import app, main
+from lossnets.cli import app, main, pgn
 from lossnets.datasets import read_sample
 from lossnets.distances.compare import COMPARISONS, METRICS
 from lossnets.images import write_image
@@ -58,8 +58,8 @@ LINKED = [*PAGES, ROOT / "CHANGELOG.md"]
 LEFT_OUT = ("make ", "pip install ", ".venv/bin/pytest ", "python docs/make_pages.py ")
 """They set up environments, run this test, or have a test of their own."""
 SLOW = (
-    "lossnets pgn evaluate ",
     "lossnets sweep examples/plans/",
+    "lossnets pgn evaluate ",
     "python benchmarks/",
     "lossnets profile --loss 'vgg16",
 )
@@ -282,7 +282,9 @@ def help_examples() -> list[str]:
     functions: list[Any] = [app.lossnets]
     for entry in app.COMMANDS.values():
         target = getattr(importlib.import_module(f"lossnets.cli.{entry.module}"), entry.attribute)
-        if isinstance(target, typer.Typer):
+        if entry.module == "pgn":  # its commands are imported when they are called
+            functions += [pgn.load(name).callback for name in pgn.COMMANDS]
+        elif isinstance(target, typer.Typer):
             functions += [command.callback for command in target.registered_commands]
         else:
             functions.append(target)
@@ -297,9 +299,10 @@ def files(place: Path) -> Path:
     image = torch.rand(3, 64, 64)
     for name in ("a.png", "b.png", "original.png", "compressed.png", "blurred.png", "noisy.png"):
         write_image(place / name, (image + 0.1 * torch.rand(3, 64, 64)).clamp(0, 1))
-    for folder in ("originals", "compressed"):
+    write_image(place / "photograph.png", torch.rand(3, 128, 128))
+    for folder, count in (("originals", 2), ("compressed", 2), ("photographs", 3), ("held-out", 8)):
         (place / folder).mkdir()
-        for k in range(2):
+        for k in range(count):
             write_image(place / folder / f"{k}.png", torch.rand(3, 64, 64))
     return place
 
@@ -332,9 +335,11 @@ def slow_commands() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.usefixtures("place", "_no_trace")
+@pytest.mark.usefixtures("files", "_no_trace")
 @pytest.mark.parametrize("command", slow_commands())
 def test_the_slow_commands_run(command: str) -> None:
+    if "pictures/" in command:
+        run_command("python examples/make_images.py pictures", [])
     run_command(command, [], slow=True)
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,20 @@ def test_filters_and_search_reduce_the_rows(driver: Any, page: Path, shipped: Re
     until(lambda: len(texts(driver, 1)) == (cells["loss"] == "pixel:mse").sum())
     search.send_keys("zzz")
     until(lambda: "No row fits" in ask(driver, "document.querySelector('#board tbody').innerText"))
+
+
+def test_a_gradient_network_says_what_it_imitates(driver: Any, folder: Path, shipped: Results) -> None:
+    setting = shipped.settings[0]
+    first, second = [record for record in shipped.members[setting] if record.config.loss != "pixel:mse"][:2]
+    signature = "pgn:mine|weights:sha256:1a|imitates:(pixel:mse;numerics:1)|numerics:1"
+    network = replace(second, config=replace(second.config, loss="pgn:mine", signature=signature))
+    path = folder / "imitating.html"
+    text = build_report(Results((first, network)), costs=shipped_costs())
+    path.write_text(text, encoding="utf-8")
+    opened(driver, path)
+    told = {text.split("\n")[0]: text.split("\n")[1:] for text in texts(driver, 1)}
+    assert told["pgn:mine"] == ["imitates pixel:mse"]
+    assert [rest for name, rest in told.items() if name != "pgn:mine"] == [[]]
 
 
 def test_a_row_opens_its_runs_by_keyboard(driver: Any, page: Path, shipped: Results) -> None:

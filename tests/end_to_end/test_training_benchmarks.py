@@ -183,6 +183,7 @@ def test_sigterm_ends_a_sweep_that_trains(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("last.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker in /proc")
 def test_a_worker_that_is_terminated_takes_no_run_with_it(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
@@ -215,6 +216,7 @@ def workers_of(parent: int) -> list[int]:
     return sorted(found)
 
 
+@pytest.mark.slow
 def test_workers_share_the_trainings(tmp_path: Path) -> None:
     assert main(["sweep", str(planned(tmp_path, "pixel:bce, pixel:l1")), "--workers", "2"]) == 0
     assert {record.status for record in records(tmp_path).values()} == {"done"}

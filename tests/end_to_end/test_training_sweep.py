@@ -110,6 +110,7 @@ def test_a_trained_head_is_a_loss_with_the_same_scores(folder: Path) -> None:
     assert loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)).shape == (2,)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_in_mid_training_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ PUBLIC = {
     "Distance", "parse_distance", "unit_normalise",
     "LPIPS", "EncodedTarget", "LossBank", "LossSpec", "PerceptualLoss", "PixelLoss", "clear_cache",
     "list_presets", "load_loss", "load_preset", "parse", "parse_loss", "perceptual_distance",
+    "PGNGuard", "PGNLoss",
 }  # fmt: skip
 LOSSES = {
     "DEFAULT_LOSS", "LPIPS", "EncodedTarget", "ImageLoss", "LossBank", "LossSpec", "PerceptualLoss",

@@ -76,5 +76,5 @@ def pgn() -> None:
 
     \b
     Example:
-      lossnets pgn train --loss efficientnet_lite0/blocks.3 --images photographs --out mine.safetensors
-    """  # noqa: D301  # the escape keeps the line break of the example
+      lossnets pgn train --loss efficientnet_lite0/blocks.3 --images photographs --out mine.safetensors --profile smoke
+    """  # noqa: D301, E501  # the escape keeps the line break of the example

@@ -36,7 +36,20 @@ def evaluate(
     steps: Annotated[int | None, typer.Option(help="Steps of each fit.")] = None,
     count: Annotated[int | None, typer.Option(help="Images that are judged.")] = None,
     side: Annotated[int | None, typer.Option(help="Side of the square crops, in pixels.")] = None,
+    generators: Annotated[
+        str | None, typer.Option(help="What is fitted, of deep-decoder,image-prior,autoencoder.")
+    ] = None,
     stability_steps: Annotated[int | None, typer.Option(help="Steps of the stability test.")] = None,
+    stability_images: Annotated[int | None, typer.Option(help="Images of the stability test.")] = None,
+    stability_side: Annotated[
+        int | None, typer.Option(help="Side of these, in pixels, at most --side; default: that.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="KEY=VALUE of any other number of lossnets.judging.plans.Plan; may be repeated."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, ...")] = "cpu",
     json: Annotated[bool, typer.Option("--json", help="Print the JSON instead of the table.")] = False,
 ) -> None:
@@ -47,30 +60,51 @@ def evaluate(
     on after an interruption. Ends with status 1 if a part could not be measured.
 
     \b
-    Example:
-      lossnets pgn evaluate mine.safetensors --images held-out --out judged
+    Examples:
+      lossnets pgn evaluate efficientnet_lite0 --images held-out --out judged --profile smoke
+      lossnets pgn evaluate efficientnet_lite0 --images held-out --profile smoke --stability-images 4
     """  # noqa: D301  # the escape keeps the line break of the example
     from lossnets.cli.distance import checked_device
+    from lossnets.cli.pgn_train import parse_settings
     from lossnets.judging.evaluate import JSON, PAGE, evaluate_pgn
+    from lossnets.judging.plans import plan_of
 
     folder = out or Path(f"{_stem(file)}.judged")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {str(folder)!r} is a file")
+    named = {
+        "seeds": seeds, "steps": steps, "count": count, "side": side, "stability_steps": stability_steps,
+        "stability_images": stability_images, "stability_side": stability_side,
+        "generators": None if generators is None else tuple(_parts(generators)),
+    }  # fmt: skip
+    options = _together(parse_settings(settings or []), {k: v for k, v in named.items() if v is not None})
+    plan_of(profile, **options)  # before they are arguments of something else
     with _shown() as tell:
         found = evaluate_pgn(
             file, images, loss=loss, out=folder, profile=profile, device=checked_device(device),
-            progress=tell, seeds=seeds, steps=steps, count=count, side=side,
-            stability_steps=stability_steps,
+            progress=tell, **options,
         )  # fmt: skip
     if json:
         typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)
     else:
         _show(found)
+    note(f"images: {_used(found)}")
     note(f"page: {folder / PAGE}")
     for part, why in found.problems.items():
         note(f"failed: {part}: {why}")
     if found.problems:
         raise typer.Exit(1)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _together(given: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+    """Settings by --set and by options of their own; a key that is both raises a ConfigError."""
+    for key in sorted(set(given) & set(named)):
+        raise ConfigError(f"{key} is given twice: by --{key.replace('_', '-')} and by --set; leave one out")
+    return given | named
 
 
 def _stem(file: str) -> str:
@@ -80,6 +114,22 @@ def _stem(file: str) -> str:
     ('mine', 'efficientnet_lite0')
     """
     return re.sub(r"\.(safetensors|pth)$", "", Path(file).name)
+
+
+def _used(found: Evaluation) -> str:
+    """Which files were judged; the JSON names all that were used and left out."""
+    about = found.about
+    names = list(about["names"])
+    told = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    left = [f"{name} ({why})" if name.endswith("/") else name for name, why in about["skipped"]]
+    out = f"; left out: {', '.join(left[:_NAMED])}{', ...' if len(left) > _NAMED else ''}" if left else ""
+    return (
+        f"{len(names)} judged ({told}), {about['training_images']} others to train generators on{out}; "
+        "all are named in the JSON"
+    )
+
+
+_NAMED = 6
 
 
 def _show(found: Evaluation) -> None:

@@ -36,7 +36,7 @@ def explain(
 
     \b
     Example:
-      lossnets pgn explain mine.safetensors --images photograph.png --out explained
+      lossnets pgn explain efficientnet_lite0 --images photograph.png --out explained --steps 30
     """  # noqa: D301  # the escape keeps the line break of the example
     from lossnets.cli.distance import checked_device
     from lossnets.judging.explain import explain_pgn

@@ -35,7 +35,7 @@ def train(
         str | None, typer.Option(help="To the proxy target: mse, l1, logcosh, or logit- before one.")
     ] = None,
     profile: Annotated[
-        str, typer.Option(help="paper (as published), small (a CPU, tens of minutes), smoke (seconds).")
+        str, typer.Option(help="paper (as published), small (for a CPU), smoke (seconds).")
     ] = "small",
     settings: Annotated[
         list[str] | None,
@@ -61,8 +61,8 @@ def train(
 
     \b
     Example:
-      lossnets pgn train --loss efficientnet_lite0/blocks.3 --images photographs --out mine.safetensors
-    """  # noqa: D301  # the escape keeps the line break of the example
+      lossnets pgn train --loss efficientnet_lite0/blocks.3 --images photographs --out mine.safetensors --profile smoke
+    """  # noqa: D301, E501  # the escape keeps the line break of the example
     from lossnets.gradients.training import profile as settings_of
     from lossnets.gradients.training import train_pgn
 

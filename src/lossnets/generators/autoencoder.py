@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lossnets.errors import ImageError
+from lossnets.generators.population import check_whole
+
 
 class SeparableResidual(nn.Module):
     """Two depthwise 5×5 convolutions with pointwise ones, beside a shortcut."""
@@ -38,6 +41,9 @@ class Autoencoder(nn.Module):
 
     def __init__(self, depth: int = 1, width: int = 128, bottleneck: int = 0) -> None:
         super().__init__()
+        check_whole(width=width)
+        check_whole(0, depth=depth, bottleneck=bottleneck)
+        self.multiple = 2 ** (depth + 1)
         code = bottleneck or width
         down: list[nn.Module] = [
             nn.Conv2d(3, width, 7, 2, padding=3, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.2)
@@ -52,7 +58,16 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder = nn.Sequential(*down), nn.Sequential(*up)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Reconstruct images in [0, 1]: (N, 3, H, W) -> the same shape, in [0, 1]."""
+        """Reconstruct images in [0, 1]: (N, 3, H, W) -> the same shape, in [0, 1].
+
+        Raises:
+            ImageError: a side is no multiple of 2^(depth + 1).
+        """
+        if images.shape[2] % self.multiple or images.shape[3] % self.multiple:
+            raise ImageError(
+                f"images must have sides that are multiples of {self.multiple} pixels; got "
+                f"{tuple(images.shape[2:])}"
+            )
         out: Tensor = self.decoder(self.encoder(2 * images - 1))
         return torch.sigmoid(out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lossnets.generators.population import Population
+from lossnets.generators.population import Population, check_whole
 
 
 class DeepDecoder(Population):
@@ -28,6 +28,7 @@ class DeepDecoder(Population):
         levels: int = 4,
         generator: torch.Generator | None = None,
     ) -> None:
+        check_whole(width=width, levels=levels)
         self.multiple = 2**levels
         super().__init__(count, side, inputs=width, shrink=2**levels, generator=generator)
         self.levels = nn.ModuleList(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lossnets.generators.population import Population
+from lossnets.generators.population import Population, check_whole
 
 
 class ImagePrior(Population):
@@ -35,6 +35,7 @@ class ImagePrior(Population):
         inputs: int = 16,
         generator: torch.Generator | None = None,
     ) -> None:
+        check_whole(width=width, skip=skip, scales=scales, inputs=inputs)
         self.multiple = 2**scales
         super().__init__(count, side, inputs=inputs, shrink=1, generator=generator)
         before = [inputs] + [width] * (scales - 1)

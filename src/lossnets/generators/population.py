@@ -15,6 +15,17 @@ from torch import Tensor, nn
 from lossnets.errors import ConfigError, unknown_name
 
 
+def check_whole(least: int = 1, **numbers: object) -> None:
+    """Refuse settings that are no whole numbers, or below the least.
+
+    Raises:
+        ConfigError: one of them is not.
+    """
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name} must be a whole number, {least} or more; got {value!r}")
+
+
 class Population(nn.Module, abc.ABC):
     """``count`` generators with fixed inputs: () -> images (count, 3, side, side) in [0, 1].
 
@@ -36,8 +47,9 @@ class Population(nn.Module, abc.ABC):
         self, count: int, side: int, *, inputs: int, shrink: int, generator: torch.Generator | None
     ) -> None:
         super().__init__()
-        if count < 1:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(f"count must be 1 or more generators; got {count}")
+        check_whole(side=side)
         if side < 2 * self.multiple or side % self.multiple:
             raise ConfigError(
                 f"side must be a multiple of {self.multiple} pixels, at least {2 * self.multiple}, for "

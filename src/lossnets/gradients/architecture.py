@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -13,6 +15,15 @@ from lossnets.gradients.pulls import PULLS
 FAMILIES = ("proxy", "direct", "distilled")
 GRAD_SCALE = 1 / 40
 """s of the published resnets; the published unet has 0.048."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_three(values: object) -> bool:
+    right = isinstance(values, Sequence) and len(values) == 3
+    return right and all(_is_number(v) for v in values)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Check every name and number."""
+        self._check_kinds()
         self._spell_out()
         if self.family not in FAMILIES:
             raise unknown_name("family of gradient networks", self.family, FAMILIES)
@@ -52,14 +64,25 @@ class Architecture:
             raise unknown_name("proxy parametrisation", self.proxy, PROXIES)
         if self.family == "proxy" and self.distance not in PULLS:
             raise unknown_name("distance to the proxy target", self.distance, PULLS)
-        if not 0 < self.grad_scale < float("inf"):
+        if not _is_number(self.grad_scale) or self.grad_scale <= 0:
             raise ConfigError(f"grad_scale must be a positive number; got {self.grad_scale!r}")
-        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
-            raise ConfigError(f"mean and std must be 3 numbers, std positive; got {self.mean}, {self.std}")
+        if not _are_three(self.mean) or not _are_three(self.std) or min(self.std) <= 0:
+            raise ConfigError(
+                f"mean and std must be 3 finite numbers, std positive; got {self.mean!r}, {self.std!r}"
+            )
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         unused = {"backbone": "distilled", "proxy": "direct distilled", "distance": "direct distilled"}
         for name, families in unused.items():
             if self.family in families.split():
                 object.__setattr__(self, name, "")
+
+    def _check_kinds(self) -> None:
+        for name in ("family", "backbone", "proxy", "distance"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name} must be a name, as text; got {getattr(self, name)!r}")
+        if not isinstance(self.settings, dict):
+            raise ConfigError(f"settings must be a record, NAME to value; got {self.settings!r}")
 
     def _spell_out(self) -> None:
         """``resnet-6`` as the paper has it: a backbone and its number of blocks."""
@@ -87,8 +110,4 @@ class Architecture:
         known = {f.name for f in fields(cls)}
         if not isinstance(record, dict) or set(record) - known:
             raise ConfigError(f"an architecture has the entries {', '.join(sorted(known))}; got {record!r}")
-        try:
-            values: dict[str, Any] = {k: tuple(v) if k in ("mean", "std") else v for k, v in record.items()}
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"the architecture cannot be read: {error}; got {record!r}") from None
+        return cls(**record)

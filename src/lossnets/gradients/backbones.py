@@ -7,6 +7,7 @@ resolution and pays for width with it.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -179,10 +180,17 @@ def make_backbone(kind: str, channels: int = 3, **settings: Any) -> Backbone:
 
     Raises:
         UnknownNameError: there is no such kind.
-        ConfigError: it has no such setting.
+        ConfigError: it has no such setting, or not this value of it.
     """
     if kind not in BACKBONES:
         raise unknown_name("backbone", kind, BACKBONES)
+    known = inspect.signature(BACKBONES[kind]).parameters
+    for name, value in settings.items():
+        least = 0 if name == "blocks" else 1
+        if name in known and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+            raise ConfigError(
+                f"{name} of backbone {kind!r} must be a whole number, {least} or more; got {value!r}"
+            )
     try:
         return BACKBONES[kind](channels=channels, **settings)
     except TypeError as error:

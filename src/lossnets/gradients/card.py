@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lossnets.errors import WeightsError
+from lossnets.errors import ConfigError, WeightsError
 from lossnets.gradients.architecture import Architecture
 from lossnets.losses.base import ImageLoss
 from lossnets.version import __version__
@@ -95,11 +95,14 @@ def check_imitates(card: Card, loss: str | ImageLoss) -> None:
     Raises:
         WeightsError: it imitates another loss; the message names what differs.
         UnknownNameError: there is no such loss.
+        ConfigError: it is neither a loss nor a name.
     """
     if isinstance(loss, str):
         from lossnets.losses.load import load_loss
 
         loss = load_loss(loss)
+    elif not callable(getattr(loss, "signature", None)):
+        raise ConfigError(f"loss must be a loss or its name; got {type(loss).__name__}")
     ours, theirs = _parts(loss.signature()), _parts(card.loss_signature or card.loss)
     if not card.loss_signature:
         ours = {"loss": ours["loss"]}

@@ -1,8 +1,9 @@
 """A distilled loss: a thin perceptual loss whose gradient was trained to match that of a large one.
 
 The second family behind the interface of gradient networks. Its first layers are those of the loss network
-itself, cut after a few taps; thin strided convolutions follow; each channel has a learned weight. Its field
-is the gradient of a real loss: it is conservative, zero where x̂ = y, and cannot pull an image in a circle.
+itself, cut after a few taps; each channel has a learned weight; thin strided convolutions may follow. Its
+field is the gradient of a real loss: it is conservative, zero where x̂ = y, and cannot pull an image in a
+circle.
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lossnets.distances import parse_distance
+from lossnets.errors import ConfigError
 from lossnets.gradients.architecture import Architecture
 from lossnets.gradients.network import GradientNetwork, Kept
 from lossnets.networks import LossNetwork, load_network
 
 _LATER = -1.0
 """log channel weight of the thin stages before training: they start quieter than the loss's own layers."""
+
+
+def _listed(name: str, values: object, of: str) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ConfigError(f"{name} must be a list of {of}; got {values!r}")
+    return list(values)
 
 
 class DistilledGradientNetwork(GradientNetwork):
@@ -30,7 +38,8 @@ class DistilledGradientNetwork(GradientNetwork):
         network: the loss network whose first layers are taken, their weights frozen.
         taps: its extraction points to compare at; everything behind the last is left out.
         pooling: ``max`` or ``avg``.
-        widths: channels of the thin stages behind: 3×3 convolution with stride 2, ReLU.
+        widths: channels of thin stages behind: 3×3 convolution with stride 2, ReLU. None by default: they
+            start untrained, and with few images they learn those by heart.
         distance: how maps are compared, as in a loss name: ``lpips``, ``l1``, ``spatial``, ...; that of the
             imitated loss, as a rule.
         weights: of the loss network, as in `load_network`; a checkpoint brings its own.
@@ -52,7 +61,7 @@ class DistilledGradientNetwork(GradientNetwork):
         taps: Sequence[str],
         *,
         pooling: str = "max",
-        widths: Sequence[int] = (32, 48, 64, 96),
+        widths: Sequence[int] = (),
         distance: str = "spatial",
         weights: Any = "random-0",
         grad_scale: float = Architecture.grad_scale,
@@ -60,18 +69,20 @@ class DistilledGradientNetwork(GradientNetwork):
         std: tuple[float, ...] = Architecture.std,
     ) -> None:
         compare = parse_distance(distance)
+        taps = _listed("taps", taps, "extraction points")
+        widths = _listed("widths", widths, "numbers of channels, [] for no thin stages")
+        if not all(isinstance(w, int) and not isinstance(w, bool) and w > 0 for w in widths):
+            raise ConfigError(f"widths must be whole numbers of channels, 1 or more; got {widths!r}")
         settings = {
-            "network": network, "taps": list(taps), "pooling": pooling, "widths": list(widths),
+            "network": network, "taps": taps, "pooling": pooling, "widths": widths,
             "distance": str(compare),
         }  # fmt: skip
         super().__init__(
-            Architecture(
-                "distilled", settings=settings, grad_scale=grad_scale, mean=tuple(mean), std=tuple(std)
-            )
+            Architecture("distilled", settings=settings, grad_scale=grad_scale, mean=mean, std=std)
         )
         self.distance = compare
         plain: dict[str, Any] = {"mean": (0.0,) * 3, "std": (1.0,) * 3}  # images come normalised
-        self.first: LossNetwork = load_network(network, list(taps), weights=weights, pooling=pooling, **plain)
+        self.first: LossNetwork = load_network(network, taps, weights=weights, pooling=pooling, **plain)
         channels = [tap.channels for tap in self.first.taps]
         sides = [channels[-1], *widths]
         self.later = nn.ModuleList(

@@ -113,7 +113,8 @@ class PGNGuard(nn.Module):
         for name, number in (("every", every), ("images", images), ("patience", patience)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ConfigError(f"{name} must be a whole number, 1 or more; got {number!r}")
-        if not -1 <= min_cosine < 1 or not rise > 1:
+        numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (min_cosine, rise))
+        if not numbers or not -1 <= min_cosine < 1 or not rise > 1:
             raise ConfigError(
                 f"min_cosine must be in [-1, 1) and rise above 1; got {min_cosine!r} and {rise!r}"
             )

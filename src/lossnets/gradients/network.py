@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossnets.errors import ConfigError
 from lossnets.gradients.architecture import Architecture
 from lossnets.gradients.backbones import Backbone, make_backbone
 from lossnets.gradients.proxies import proxy_channels, proxy_image
@@ -125,9 +126,7 @@ class PerceptualGradientNetwork(GradientNetwork):
         std: tuple[float, ...] = Architecture.std,
         **settings: Any,
     ) -> None:
-        super().__init__(
-            Architecture("proxy", backbone, settings, proxy, distance, grad_scale, tuple(mean), tuple(std))
-        )
+        super().__init__(Architecture("proxy", backbone, settings, proxy, distance, grad_scale, mean, std))
         self.backbone = _backbone(self.architecture, proxy_channels(proxy))
         self.pull = Pull(distance)
 
@@ -167,9 +166,7 @@ class DirectGradientNetwork(GradientNetwork):
         std: tuple[float, ...] = Architecture.std,
         **settings: Any,
     ) -> None:
-        super().__init__(
-            Architecture("direct", backbone, settings, "", "", grad_scale, tuple(mean), tuple(std))
-        )
+        super().__init__(Architecture("direct", backbone, settings, "", "", grad_scale, mean, std))
         self.backbone = _backbone(self.architecture, 3)
 
     def encode(self, target: Tensor) -> Kept:
@@ -183,6 +180,10 @@ class DirectGradientNetwork(GradientNetwork):
         return pull.square().mean((1, 2, 3)) / scale, 2 * pull / (images[0].numel() * scale)
 
 
+_RESERVED = ("grad_scale", "mean", "std", "backbone", "proxy", "distance", "channels")
+"""What an architecture says elsewhere."""
+
+
 def build_network(architecture: Architecture) -> GradientNetwork:
     """The network of an architecture, freshly initialised.
 
@@ -190,6 +191,12 @@ def build_network(architecture: Architecture) -> GradientNetwork:
         ConfigError: its settings do not fit.
     """
     a = architecture
+    reserved = _RESERVED if a.family != "distilled" else _RESERVED[:3]
+    wrong = [name for name in reserved if name in a.settings]
+    if wrong:
+        raise ConfigError(
+            f"settings are those of the backbone or of the thin loss alone; got {', '.join(wrong)}"
+        )
     shared: dict[str, Any] = {"grad_scale": a.grad_scale, "mean": a.mean, "std": a.std, **a.settings}
     if a.family == "proxy":
         return PerceptualGradientNetwork(a.backbone, proxy=a.proxy, distance=a.distance, **shared)

@@ -59,8 +59,13 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
 
     Raises:
         UnknownNameError: no network has the name.
+        ConfigError: it is neither name nor path.
         WeightsError: it is a path, and there is no such file.
     """
+    if name is not None and not isinstance(name, (str, os.PathLike)):
+        raise ConfigError(f"a gradient network goes by its name or path; got {type(name).__name__}")
+    if name == "":
+        raise _unknown("")
     if isinstance(name, os.PathLike) or (name is not None and is_file_name(name)):
         path = Path(name).expanduser()
         if not path.is_file():
@@ -79,7 +84,7 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
 
 def _unknown(name: str) -> ConfigError:
     error = unknown_name("gradient network", name, list_pretrained())
-    return type(error)(f"{error} A checkpoint of your own goes by its path, or into {own_folder()}")
+    return type(error)(f"{error}. A checkpoint of your own goes by its path, or into {own_folder()}")
 
 
 def pretrained_card(name: str | os.PathLike[str] | None = None) -> Card:

@@ -71,7 +71,7 @@ def load_released(
         with torch.random.fork_rng(devices=[]):
             network = build_network(architecture)
         fitted = match_state(state, network.backbone.state_dict())  # type: ignore[union-attr]
-    except (ConfigError, WeightsError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, WeightsError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"the entry {error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(f"released checkpoint {path} is refused: {why}") from error
     bad = [key for key, value in fitted.items() if not bool(torch.isfinite(value).all())]

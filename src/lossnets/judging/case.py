@@ -10,10 +10,11 @@ from pathlib import Path
 from torch import Tensor
 
 from lossnets.errors import ConfigError, ImageError
-from lossnets.judging.judged import Crops, Judged, read_crops
+from lossnets.judging.judged import Crops, Judged, middle, read_crops
 from lossnets.judging.plans import Plan
 from lossnets.judging.records import Progress
 from lossnets.judging.rivals import Rival, make_rivals
+from lossnets.judging.subjects import population_for
 from lossnets.losses import ImageLoss, PerceptualLoss
 
 logger = logging.getLogger("lossnets")
@@ -50,6 +51,19 @@ class Case:
         return self.crops.names[: len(self.images)]
 
     @property
+    def training_names(self) -> tuple[str, ...]:
+        """Of the images that the autoencoder and the generator of the inversion are trained on."""
+        first = len(self.images)
+        return () if self.training is None else self.crops.names[first : first + len(self.training)]
+
+    @property
+    def long_fits(self) -> tuple[Tensor, tuple[str, ...]]:
+        """Images of the stability test and their names: the judged ones, then others that there are."""
+        pixels = self.crops.images[: self.plan.stability_images].to(self.device)
+        side = self.plan.stability_side or pixels.shape[3]
+        return middle(pixels, side), self.crops.names[: len(pixels)]
+
+    @property
     def cuts(self) -> tuple[int, ...]:
         """After how many taps the true loss is cut."""
         return _cuts(self.true, self.plan.cuts)
@@ -67,7 +81,8 @@ def find_crops(images: str | Path | Tensor, plan: Plan) -> Crops:
         ImageError: they cannot be used.
     """
     if not isinstance(images, Tensor):
-        return read_crops(images, side=plan.side, count=plan.count + plan.training)
+        wanted = max(plan.count + plan.training, plan.stability_images)
+        return read_crops(images, side=plan.side, count=wanted)
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or not len(images):
         raise ImageError(f"images must be a folder, or a tensor (N, 3, S, S); got {tuple(images.shape)}")
     return Crops(images, tuple(str(k) for k in range(len(images))))
@@ -95,8 +110,18 @@ def make_case(
         logger.warning(
             "no autoencoder is judged: it needs more images to train on; there are %d in all", total
         )
+    _check_sides(plan, pixels)
     rivals = make_rivals(true, judged.pgn, images, cuts=_cuts(true, plan.cuts), every=plan.every)
     return Case(judged, true, plan, crops, images, training, rivals, folder, device, tell)
+
+
+def _check_sides(plan: Plan, pixels: Tensor) -> None:
+    """Refuse sides that a generator cannot make before anything is measured."""
+    for kind in plan.generators:
+        if kind != "autoencoder":
+            population_for(kind, pixels[:1], 0, None)
+    if plan.stability_side:
+        population_for("image-prior", middle(pixels[:1], plan.stability_side), 0, None)
 
 
 def _cuts(true: ImageLoss, most: int) -> tuple[int, ...]:

@@ -130,6 +130,7 @@ def _about(case: Case, profile: str, images: str | Path | Tensor) -> dict[str, A
         "names": list(case.names),
         "images_hash": images_hash(case.images),
         "training_images": 0 if case.training is None else len(case.training),
+        "training_names": list(case.training_names),
         "trained_on": _seen(case.judged.card, images),
         "skipped": [list(pair) for pair in case.crops.skipped],
         "profile": profile,

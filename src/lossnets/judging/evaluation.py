@@ -16,11 +16,9 @@ from lossnets.judging.fidelity_result import FidelityResult
 from lossnets.judging.records import plain
 from lossnets.judging.stability import StabilityResult
 from lossnets.judging.standings import Standings, standings
-from lossnets.judging.verdict import Verdict, verdict, worst_rows
+from lossnets.judging.verdict import FEW, Verdict, verdict, worst_rows
 
 FORMAT = "lossnets pgn evaluation 1"
-FEW = 8
-"""Images below which a bootstrap interval is too narrow to be trusted."""
 PARTS: dict[str, Any] = {
     "cost": CostResult, "fidelity": FidelityResult, "effect": EffectResult, "stability": StabilityResult,
     "inversion": EffectResult,
@@ -65,6 +63,9 @@ class Evaluation:
         """What to use; ``found`` where the standings are there already."""
         rows = [] if self.stability is None else self.stability.rows()
         made = verdict(found or self.standings(), worst_rows(rows))
+        settings = self.effect.settings
+        steps = min((row.steps for row in rows if row.rival == made.key), default=0)
+        made = made.with_evidence(settings["images"], len(settings["seeds"]), steps)
         return replace(made, reasons=(*made.reasons, *self._cautions()))
 
     def _cautions(self) -> Iterator[str]:
@@ -76,9 +77,23 @@ class Evaluation:
                 "better than on others."
             )
         if settings["images"] < FEW:
-            yield f"Only {settings['images']} images were judged: intervals from so few are too narrow."
+            count = settings["images"]
+            some = "1 image was" if count == 1 else f"{count} images were"
+            yield f"Only {some} judged: intervals from so few are too narrow."
+        if not self.about.get("training_images", True):
+            yield (
+                "No autoencoder was fitted and no generator inverted: there were too few images to train "
+                "them on, beside the judged ones."
+            )
         if len(settings["seeds"]) < 2:
             yield "One seed: intervals say nothing about other initialisations."
+        if self.stability is not None:
+            asked, tested = self.about.get("plan", {}), self.stability.settings["images"]
+            if tested < asked.get("stability_images", 0):
+                yield (
+                    f"Stability was tested on {tested} images, not on {asked['stability_images']}: there are "
+                    "no more."
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON, the verdict first."""

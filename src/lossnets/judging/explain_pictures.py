@@ -22,6 +22,8 @@ _CELL, _SMALL_CELL = 132, 96
 _GAP, _LINE, _SIZE = 8, 16, 12
 _STRONG = 0.995
 """Share of values that lie within the scale of a difference; the rest is cut off."""
+_FAR, _STEP = 1.0, 0.3
+"""Changes beyond the first, in units of the image range, are drawn with the length of the second."""
 _MS = 120
 
 Column = tuple[str, Callable[["View"], Tensor]]
@@ -60,12 +62,12 @@ def _columns(views: Sequence[View]) -> list[Column]:
     columns: list[Column] = [
         ("target", lambda view: view.target),
         ("fit", lambda view: view.fit),
-        ("proxy target", lambda view: view.proxy),
+        _target("proxy target", views, lambda view: view.proxy),
         *_changes("proxy - fit", views, lambda view: view.proxy - view.fit),
     ]
     if all(view.true_proxy is not None for view in views):
         columns += [
-            ("true proxy target", _true),
+            _target("true proxy target", views, _true),
             *_changes("true proxy - fit", views, lambda view: _true(view) - view.fit),
         ]
     return columns
@@ -74,6 +76,18 @@ def _columns(views: Sequence[View]) -> list[Column]:
 def _true(view: View) -> Tensor:
     assert view.true_proxy is not None  # noqa: S101 - asked for where it is there only
     return view.true_proxy
+
+
+def _target(name: str, views: Sequence[View], target: Callable[[View], Tensor]) -> Column:
+    """A proxy target; one that lies far outside of what can be shown is drawn a part of the way there.
+
+    That of a network without proxy images depends on its gradient scale alone, and so does the true one.
+    """
+    strong = amplitude([target(view) - view.fit for view in views])
+    if strong <= _FAR:
+        return name, target
+    share = _STEP / strong
+    return f"{name}\n{share:.2g} of the way", lambda view: view.fit + share * (target(view) - view.fit)
 
 
 def _changes(name: str, views: Sequence[View], change: Callable[[View], Tensor]) -> list[Column]:

@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lossnets.datasets.masks import MASK_FOLDERS
 from lossnets.errors import ConfigError, ImageError, LossnetsError, WeightsError
 from lossnets.gradients import PGNLoss
 from lossnets.gradients.card import Card, check_imitates
 from lossnets.gradients.pretrained import load_network_and_card
 from lossnets.images import list_images, read_image
+from lossnets.images.label_maps import LEVELS, is_label_map
 from lossnets.losses import ImageLoss, load_loss
 
 
@@ -136,8 +138,8 @@ def read_crops(place: str | Path, *, side: int, count: int = 0) -> Crops:
     """The middle of each image of a folder, or of one file: -> (N, 3, side, side) in [0, 1].
 
     Images are never resized. Of a folder they come in an order drawn from their names, so that no part of
-    it is favoured where there are more than asked for. What cannot be read or is too small is left out
-    and named.
+    it is favoured where there are more than asked for. What cannot be read, is too small, or is a mask or
+    edge map is left out and named; so are folders of these (``images/`` beside ``masks/``, ``boundaries/``).
 
     Args:
         place: folder, searched with its folders, or one image file.
@@ -152,14 +154,15 @@ def read_crops(place: str | Path, *, side: int, count: int = 0) -> Crops:
         raise ConfigError(f"side must be 1 pixel or more and count 0 or more; got {side} and {count}")
     if place.is_file():
         return _stacked([_middle(read_image(place), side, place.name)], [place.name], [])
-    files = list_images(place, recursive=True)
+    files, skipped = _photographs(place)
     if not files:
-        raise ImageError(f"folder {str(place)!r} holds no image; name a folder of photographs")
-    images, names, skipped = [], [], []
+        more = f": {skipped[0][0]} {skipped[0][1]}" if skipped else ""
+        raise ImageError(f"folder {str(place)!r} holds no image{more}; name a folder of photographs")
+    images, names = [], []
     for path in _order(files, place):
         name = path.relative_to(place).as_posix()
         try:
-            images.append(_middle(read_image(path), side, name))
+            images.append(_middle(_photograph(path, name), side, name))
         except ImageError as error:
             skipped.append((name, str(error)))
             continue
@@ -171,6 +174,27 @@ def read_crops(place: str | Path, *, side: int, count: int = 0) -> Crops:
             f"no image of folder {str(place)!r} can be used; the first: {skipped[0][0]}: {skipped[0][1]}"
         )
     return _stacked(images, names, skipped)
+
+
+def _photographs(folder: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Image files of a folder and those in it, without folders of masks; (name, why) of the latter."""
+    files: list[Path] = []
+    masks: dict[str, str] = {}
+    for path in list_images(folder, recursive=True):
+        parents = path.relative_to(folder).parents
+        inside = next((p.as_posix() for p in parents if p.name.lower() in MASK_FOLDERS), None)
+        if inside is None:
+            files.append(path)
+        else:
+            masks[f"{inside}/"] = "is a folder of masks or edge maps, by its name"
+    return files, list(masks.items())
+
+
+def _photograph(path: Path, name: str) -> Tensor:
+    image = read_image(path)
+    if is_label_map(image):
+        raise ImageError(f"{name!r} is a mask or edge map, no photograph: grey, of at most {LEVELS} levels")
+    return image
 
 
 def _order(files: list[Path], folder: Path) -> list[Path]:
@@ -185,8 +209,13 @@ def _middle(image: Tensor, side: int, name: str) -> Tensor:
             f"{name!r} has {width}×{height} pixels, fewer than the {side}×{side} that are judged; leave it "
             "out, or judge a smaller side"
         )
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[:, top : top + side, left : left + side]
+    return middle(image, side)
+
+
+def middle(images: Tensor, side: int) -> Tensor:
+    """The middle of images at least as large: (..., H, W) -> (..., side, side)."""
+    top, left = ((length - side) // 2 for length in images.shape[-2:])
+    return images[..., top : top + side, left : left + side]
 
 
 def _stacked(images: list[Tensor], names: list[str], skipped: list[tuple[str, str]]) -> Crops:

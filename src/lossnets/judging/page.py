@@ -11,7 +11,7 @@ from lossnets.analysis.figures.style import ThemeName
 from lossnets.errors import DataError, require
 from lossnets.home import atomic_write
 from lossnets.judging.evaluation import Evaluation
-from lossnets.judging.page_parts import Drawing, Section
+from lossnets.judging.page_parts import Drawing, Section, counted
 from lossnets.judging.page_sections import sections, tiles
 from lossnets.judging.verdict import PGN, TRUE, TRUNCATED
 from lossnets.version import __version__
@@ -37,7 +37,7 @@ def build_page(evaluation: Evaluation, *, json_name: str = "evaluation.json") ->
         "version": __version__,
         "style": _own("page.css"),
         "verdict": verdict,
-        "headline": HEADLINES[verdict.word],
+        "headline": HEADLINES[verdict.word] + (", provisionally" if verdict.provisional else ""),
         "tiles": tiles(evaluation, found),
         "problems": [f"{part} is missing: {why}" for part, why in evaluation.problems.items()],
         "sections": list(_drawn(sections(evaluation, found, verdict.key))),
@@ -65,8 +65,8 @@ def _source(evaluation: Evaluation) -> str:
     count, side = len(about["names"]), settings["side"][0]
     return (
         f"A gradient network of {about['parameters']:,} parameters that imitates {about['true']}, judged on "
-        f"{count} images of {side}×{side} pixels from {about['images']!r}, profile {about['profile']}; "
-        f"{about['machine']}; {about['made']}."
+        f"{counted(count, 'image')} of {side}×{side} pixels from {about['images']!r}, profile "
+        f"{about['profile']}; {about['machine']}; {about['made']}."
     )
 
 

@@ -69,6 +69,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def counted(count: int, name: str) -> str:
+    """How many there are.
+
+    >>> counted(1, "image"), counted(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
 def fixed(value: float) -> str:
     """A share, with two places behind the point.
 

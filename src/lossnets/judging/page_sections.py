@@ -20,6 +20,7 @@ from lossnets.judging.page_parts import (
     Row,
     Section,
     Table,
+    counted,
     fixed,
     interval,
     megabytes,
@@ -123,10 +124,19 @@ def _effect(effect: EffectResult, advised: str) -> Section:
     settings = effect.settings
     lead = (
         "Generators of limited capacity, fitted from equal starts with each gradient: "
-        f"{settings['steps']:,} steps of Adam, seeds {', '.join(map(str, settings['seeds']))}, "
-        f"{settings['images']} images."
+        f"{settings['steps']:,} steps of Adam{_longer(effect)}; {counted(settings['images'], 'image')}, "
+        f"seeds {', '.join(map(str, settings['seeds']))}."
     )
     return Section("effect", "Effect on generators", lead, parts)
+
+
+def _longer(effect: EffectResult) -> str:
+    """Steps of the generators that have their own."""
+    own = effect.settings.get("generator_settings") or {}
+    longer = [
+        f"{own[kind]['steps']:,} of the {kind}" for kind in effect.generators if "steps" in own.get(kind, {})
+    ]
+    return f" ({', '.join(longer)})" if longer else ""
 
 
 def _gap_table(rows: Sequence[GapRow], caption: str, advised: str, *, folded: bool = False) -> Table:
@@ -160,7 +170,7 @@ def _cost(cost: CostResult, advised: str) -> Section:
         ("of true", True), ("GMAC", True), ("GMAC, target new", True), ("memory", True), ("of true", True),
     ]  # fmt: skip
     rows = [Row(_priced(row), row["key"] == advised) for row in cost.frame().to_dict("records")]
-    side = f"{cost.images} image{'s' if cost.images > 1 else ''} of {cost.side}×{cost.side} pixels"
+    side = f"{counted(cost.images, 'image')} of {cost.side}×{cost.side} pixels"
     lead = (
         f"One gradient for {side}, all in turns, {cost.rounds} rounds, medians; with an encoded target, and "
         "with the encoding of a new one. Memory is what is held beside the weights. "
@@ -214,10 +224,12 @@ def _stability(evaluation: Evaluation) -> Section:
         ("driven by", False), ("generator", False), ("diverged", True), ("share", True),
         ("exact 95% interval", True), ("on a plateau", True), ("steps", True),
     ]  # fmt: skip
+    settings = evaluation.stability.settings
     rows = [Row(_lost(row)) for row in evaluation.stability.rows()]
     lead = (
         "A fit has diverged when its true loss exceeds twice its start. A gradient that diverges is never "
-        "called good."
+        f"called good. {counted(settings['images'], 'image')} of {settings['side'][0]}×{settings['side'][1]} "
+        f"pixels; the true loss is looked at every {settings['check']:,} steps."
     )
     return Section("stability", "Stability", lead, [Table("Long fits", columns, rows)])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lossnets.errors import ConfigError, LossnetsError
+from lossnets.errors import LossnetsError
 from lossnets.gradients import PGNLoss
 from lossnets.judging.case import Case
 from lossnets.judging.cost import measure_cost
@@ -91,22 +91,22 @@ def judge_fidelity(case: Case) -> FidelityResult:
 def judge_stability(case: Case) -> StabilityResult:
     """On the judged images first, then on others that there are."""
     plan = case.plan
-    pool = case.images if case.training is None else torch.cat([case.images, case.training])
-    images = pool[: plan.stability_images]
+    images, names = case.long_fits
     return stability(
-        case.true, case.judged.pgn, images, names=case.crops.names[: len(images)],
+        case.true, case.judged.pgn, images, names=names,
         steps=plan.stability_steps, check=plan.check, batch=plan.batch, learning_rate=plan.learning_rate,
         rivals=("pgn", "pgn+mse"), store=case.store("stability"), progress=case.progress("stability"),
     )  # fmt: skip
 
 
 def judge_inversion(case: Case) -> EffectResult | None:
-    """Of a small decoder that is trained on the training images."""
+    """Of a small decoder that is trained on the training images; None without these, or where it is off."""
     plan = case.plan
     if not plan.decoder_steps:
         return None
     if case.training is None:
-        raise ConfigError("the generator of the inversion needs images to train on; give more images")
+        logger.warning("no inversion: its generator needs more images to train on")
+        return None
     from lossnets.generators.decoder import train_decoder
 
     decoder = train_decoder(case.training.cpu(), steps=plan.decoder_steps, seed=0).to(case.device)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lossnets.errors import ConfigError, unknown_name
 from lossnets.judging.subjects import GENERATORS
+
+_MAY_BE_ZERO = ("decoder_steps", "cuts", "training", "stability_side")
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,9 @@ class Plan:
         batch: images fitted side by side.
         fidelity_steps: of the trajectories along which gradients are compared.
         looks: places on each.
-        stability_images: most images of the stability test.
+        stability_images: most images of the stability test, the judged ones first.
         stability_steps: of its fits.
+        stability_side: of its images, their middles, in pixels; 0: as ``side``.
         check: steps between looks at the true loss there.
         decoder_steps: of training the generator of the inversion; 0: no inversion.
         fit_steps: with MSE, in the inversion.
@@ -54,6 +58,7 @@ class Plan:
     looks: int = 5
     stability_images: int = 8
     stability_steps: int = 1000
+    stability_side: int = 0
     check: int = 100
     decoder_steps: int = 600
     fit_steps: int = 300
@@ -67,15 +72,33 @@ class Plan:
         """Check every number and name."""
         for each in fields(self):
             value = getattr(self, each.name)
-            least = 0 if each.name in ("decoder_steps", "cuts", "training") else 1
+            least = 0 if each.name in _MAY_BE_ZERO else 1
             whole = isinstance(value, int) and not isinstance(value, bool)
             if each.type == "int" and not (whole and value >= least):
                 raise ConfigError(f"{each.name} must be a whole number, {least} or more; got {value!r}")
-        if not self.generators:
-            raise ConfigError(f"generators must name at least one of {', '.join(GENERATORS)}; got none")
-        for kind in self.generators:
+        if self.stability_side > self.side:
+            raise ConfigError(
+                f"stability_side must be at most side, {self.side}: its images are the middles of those; got "
+                f"{self.stability_side}"
+            )
+        rate = self.learning_rate
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
+            raise ConfigError(f"learning_rate must be a positive number; got {rate!r}")
+        self._check_lists()
+
+    def _check_lists(self) -> None:
+        every, kinds = self.every, self.generators
+        whole = isinstance(every, tuple) and all(type(k) is int and k >= 2 for k in every)
+        if not whole or len(set(every)) < len(every):
+            raise ConfigError(f"every must be a list of periods, 2 steps or more, none twice; got {every!r}")
+        if not isinstance(kinds, tuple) or not kinds or len(set(kinds)) < len(kinds):
+            raise ConfigError(
+                f"generators must be a list of at least one of {', '.join(GENERATORS)}, none twice; got "
+                f"{kinds!r}"
+            )
+        for kind in kinds:
             if kind not in GENERATORS:
-                raise unknown_name("generator", kind, GENERATORS)
+                raise unknown_name("generator", str(kind), GENERATORS)
 
     @property
     def autoencoder_steps(self) -> int:
@@ -93,7 +116,9 @@ class Plan:
         for name in options:
             if name not in known:
                 raise unknown_name("option of a judgement", name, known)
-        return replace(self, **{name: value for name, value in options.items() if value is not None})
+        given = {name: value for name, value in options.items() if value is not None}
+        lists: dict[str, Any] = {name: tuple(v) for name, v in given.items() if isinstance(v, list)}
+        return replace(self, **{**given, **lists})
 
 
 PLANS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lossnets.judging.records import plain
@@ -16,6 +16,9 @@ PGN, TRUNCATED, TRUE = "pgn", "truncated", "true"
 ENOUGH, SURE = 0.5, 0.3
 """Gap closed that is enough, and what its 95% interval must lie above, on every generator."""
 
+FEW = 8
+"""Images below which a bootstrap interval is too narrow to be trusted."""
+
 LONG = 10_000
 """Steps of a fit over which a gradient network is called stable without reserve (Nikulin et al. 2021)."""
 
@@ -26,7 +29,9 @@ RULE = (
     "lie below the line of the plain rivals at its cost. The advice is the gradient network where it is "
     "enough and lies above that line; else the loss truncated after its first taps, where one is enough (of "
     "those whose interval reaches that of the best, the one with fewest taps); else the gradient network, "
-    "where it is enough and on the line; else the true loss. Ties go to the simpler."
+    "where it is enough and on the line; else the true loss. Ties go to the simpler. Advice other than the "
+    f"true loss is provisional where fewer than {FEW} images or one seed were judged; that of a gradient "
+    f"network also where its stability was tested over fewer than {LONG:,} steps."
 )
 """The rule in words; the code of `verdict` is the same rule."""
 
@@ -42,6 +47,7 @@ class Verdict:
         key: of the advised rival.
         reasons: sentences.
         rule: how it was decided.
+        provisional: what is lacking for advice without reserve; empty where nothing is.
     """
 
     word: str
@@ -50,6 +56,25 @@ class Verdict:
     key: str
     reasons: tuple[str, ...]
     rule: str = RULE
+    provisional: tuple[str, ...] = ()
+
+    def with_evidence(self, images: int, seeds: int, steps: int) -> Verdict:
+        """The verdict with its reserve, in the sentence too.
+
+        Args:
+            images: that were judged.
+            seeds: of the fits.
+            steps: of the stability test.
+        """
+        if self.word == TRUE:
+            return self
+        lacking = [f"only {images} image{'' if images == 1 else 's'}"] if images < FEW else []
+        lacking += ["one seed"] if seeds < 2 else []
+        lacking += [f"stability over {steps:,} steps only"] if self.word == PGN and steps < LONG else []
+        if not lacking:
+            return self
+        sentence = f"{self.sentence} This is provisional: {', '.join(lacking)}."
+        return replace(self, sentence=sentence, provisional=tuple(lacking))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

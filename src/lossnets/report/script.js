@@ -219,7 +219,7 @@
     const numeric = { type: "number", className: "n" };
     return [
       column("Rank", (r) => number(r[AT.rank]), { ...numeric, sort: (r) => r[AT.rank] }),
-      column("Loss", (r) => `${r[AT.short]} ${r[AT.loss]}`, { className: "loss", node: lossCell }),
+      column("Loss", (r) => `${r[AT.short]} ${r[AT.loss]} ${imitated(r)}`.trim(), { className: "loss", node: lossCell }),
       column("Score", scoreText, { ...numeric, sort: (r) => r[AT.value] }),
       column("95 % interval", intervalText, { ...numeric, sort: (r) => r[AT.low] }),
       column("Seeds", (r) => (settings[r[AT.setting]].trains && r[AT.runs].length ? String(r[AT.seeds]) : "–"), { ...numeric, sort: (r) => r[AT.seeds] }),
@@ -233,7 +233,16 @@
   function lossCell(row) {
     if (!row[AT.runs].length) return element("span", row[AT.short], { title: row[AT.loss] });
     const about = { type: "button", class: "open", "aria-expanded": "false", title: row[AT.loss] };
-    return element("button", row[AT.short], about);
+    const button = element("button", row[AT.short], about);
+    if (!imitated(row)) return button;
+    const cell = element("span", "");
+    cell.append(button, element("small", imitated(row)));
+    return cell;
+  }
+
+  // A gradient network is to be read beside the loss that it imitates.
+  function imitated(row) {
+    return /^imitates [^;]+/.exec(row[AT.note] ?? "")?.[0] ?? "";
   }
 
   // A value means nothing without its measure and direction.

@@ -225,6 +225,7 @@ def test_all_true_ranks_of_a_setting_lie_in_their_intervals(task: str) -> None:
     assert np.mean(widths) < 8  # of 11: the intervals say something
 
 
+@pytest.mark.slow
 def test_all_true_average_ranks_lie_in_their_intervals() -> None:
     """Also of architectures by their best tap, though the best is chosen by the numbers themselves."""
     rng = np.random.default_rng(12)

@@ -21,6 +21,9 @@ from lossnets.losses import load_loss
 LOSS = "squeezenet1_1/features.1,features.3:l1:weights=random-0"
 
 
+ASK = ("evaluate", "mine.safetensors", "--images", "photos")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pgn")
@@ -60,6 +63,8 @@ def test_evaluate(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     for key in ("true", "pgn", "pgn+mse", "mse", "cut-1", "half", "crop", "every-2", "l1"):
         assert key in out
     assert "[effect 0/" in err
+    assert "images: 2 judged (" in err
+    assert ".png), 4 others to train generators on; all are named in the JSON" in err
     assert f"page: {Path('mine.judged') / 'evaluation.html'}" in err
     assert (place / "mine.judged" / "evaluation.html").is_file()
 
@@ -72,12 +77,16 @@ def test_evaluate(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         return found
 
     monkeypatch.setattr("lossnets.judging.evaluate.evaluate_pgn", again)
-    more = ("--count", 3, "--side", 32, "--steps", 7, "--stability-steps", 9, "--loss", LOSS)
+    more: tuple[Any, ...] = ("--count", 3, "--side", 32, "--steps", 7, "--stability-steps", 9, "--loss", LOSS)
+    more += ("--stability-images", 24, "--stability-side", 16, "--generators", "image-prior, deep-decoder")
+    more += ("--set", "batch=4", "--set", "every=[3]")
     assert run("evaluate", *options, *more, "--json") == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["verdict"]["word"] in ("pgn", "truncated", "true")
     assert "failed: inversion: RuntimeError: out of memory" in err
     wanted = {"count": 3, "side": 32, "steps": 7, "stability_steps": 9, "seeds": 1, "loss": LOSS}
+    wanted |= {"stability_images": 24, "stability_side": 16, "batch": 4, "every": [3]}
+    wanted |= {"generators": ("image-prior", "deep-decoder")}
     assert asked.items() >= wanted.items()
     assert asked["out"] == Path("mine.judged")
 
@@ -91,6 +100,11 @@ def test_evaluate(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         (("evaluate", "mine.safetensors", "--images", "photos", "--loss", "pixel:mse"), "imitates another"),
         (("evaluate", "mine.safetensors", "--images", "photos", "--side", "99"), "fewer than the 99×99"),
         (("evaluate", "mine.safetensors", "--images", "photos", "--out", "mine.safetensors"), "--out must"),
+        ((*ASK, "--set", "side=32", "--side", "32"), "side is given twice: by --side and by --set"),
+        ((*ASK, "--set", "device=cuda"), "option of a judgement 'device' is not known"),
+        ((*ASK, "--set", "stepz=3"), "option of a judgement 'stepz' is not known"),
+        ((*ASK, "--generators", "gan"), "generator 'gan' is not known"),
+        ((*ASK, "--generators", ","), "generators must be a list of at least one"),
         (("explain", "mine.safetensors", "--images", "photos", "--out", "o", "--driver", "x"), "driver 'x'"),
         (("explain", "mine.safetensors", "--images", "photos", "--out", "mine.safetensors"), "--out must"),
     ],

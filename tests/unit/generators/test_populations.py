@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossnets.errors import ConfigError, UnknownNameError
+from lossnets.errors import ConfigError, ImageError, UnknownNameError
 from lossnets.generators import Autoencoder, DeepDecoder, ImagePrior, Population, make_population
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -121,6 +121,17 @@ def test_the_image_prior_has_the_published_number_of_parameters() -> None:
             lambda: make_population("deep-decoder", 1, 16, levels=4),
             "side must be a multiple of 16 pixels, at least 32, for DeepDecoder; got 16",
         ),
+        (lambda: make_population("deep-decoder", 1.5, 32), "count must be 1 or more generators; got 1.5"),
+        (
+            lambda: make_population("image-prior", 1, 16, width=0),
+            "width must be a whole number, 1 or more; got 0",
+        ),
+        (
+            lambda: make_population("deep-decoder", 1, 32, levels="a"),
+            "levels must be a whole number, 1 or more; got 'a'",
+        ),
+        (lambda: Autoencoder(-1), "depth must be a whole number, 0 or more; got -1"),
+        (lambda: Autoencoder(1, 2.5), "width must be a whole number, 1 or more; got 2.5"),
     ],
 )
 def test_what_is_refused(call: Any, message: str) -> None:
@@ -146,3 +157,5 @@ def test_the_autoencoder_gives_images_back(depth: int) -> None:
     assert torch.equal(images, before)
     factor = 2 ** (depth + 1)
     assert model.encoder(images).shape == (2, 2, 16 // factor, 24 // factor)
+    with pytest.raises(ImageError, match=rf"multiples of {factor} pixels; got \(16, 25\)"):
+        model(torch.rand(1, 3, 16, 25))

@@ -76,6 +76,21 @@ def test_the_shuffled_one_costs_a_fraction() -> None:
     assert counter.get_total_flops() / 2e9 < 25.7 / 7
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "text"),
+    [
+        ("resnet", {"blocks": -1}, "blocks of backbone 'resnet' must be a whole number, 0 or more; got -1"),
+        ("resnet", {"blocks": 2.5}, "0 or more; got 2.5"),
+        ("shuffled", {"width": 0}, "width of backbone 'shuffled' must be a whole number, 1 or more; got 0"),
+        ("shuffled", {"width": "a"}, "1 or more; got 'a'"),
+        ("shuffled", {"factor": True}, "1 or more; got True"),
+    ],
+)
+def test_settings_out_of_range(kind: str, settings: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        make_backbone(kind, **settings)
+
+
 def test_errors_name_kind_and_setting() -> None:
     with pytest.raises(UnknownNameError, match=r"backbone 'resnett' is not known. Did you mean 'resnet'"):
         make_backbone("resnett")

@@ -118,6 +118,7 @@ DAMAGES: dict[str, tuple[Callable[[dict, dict], None], str]] = {
     "entry unknown": (carded(colour="red"), "its card is damaged: colour is unknown"),
     "entry of another kind": (carded(data=3), "its card is damaged: data must be dict, got int"),
     "unknown backbone": (carded(architecture={"backbone": "vgg"}), "backbone 'vgg' is not known"),
+    "no name": (carded(architecture={"backbone": 3}), "backbone must be a name, as text; got 3"),
     "settings": (
         carded(architecture={"backbone": "shuffled", "settings": {"depth": 3}}),
         "its architecture cannot be built here: settings of backbone 'shuffled' do not fit",

@@ -67,6 +67,12 @@ def test_channel_weights_are_learned_and_the_first_layers_are_not() -> None:
     assert all(float(p.grad.abs().sum()) > 0 for p in pgn.log_weights)
 
 
+def test_there_are_no_thin_stages_unless_asked_for() -> None:
+    pgn = DistilledGradientNetwork("squeezenet1_1", ["features.1"])
+    assert pgn.architecture.settings["widths"] == []
+    assert [name for name, p in pgn.named_parameters() if p.requires_grad] == ["log_weights.0"]
+
+
 def test_doubling_channel_weights_doubles_everything() -> None:
     pgn = network()
     x, y = torch.rand(2, 1, 3, 16, 16)
@@ -84,3 +90,17 @@ def test_errors() -> None:
         network("unitt")
     with pytest.raises(LossnetsError, match=r"'features.99' is not known"):
         DistilledGradientNetwork("squeezenet1_1", ["features.99"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"widths": (0,)}, r"widths must be whole numbers of channels, 1 or more; got \[0\]"),
+        ({"widths": [2.5]}, "1 or more; got"),
+        ({"widths": 8}, "widths must be a list of numbers of channels, .*; got 8"),
+        ({"taps": "features.1"}, "taps must be a list of extraction points; got 'features.1'"),
+    ],
+)
+def test_settings_of_the_wrong_kind(settings: dict[str, object], text: str) -> None:
+    with pytest.raises(LossnetsError, match=text):
+        DistilledGradientNetwork("squeezenet1_1", **{"taps": ["features.1"], **settings})  # type: ignore[arg-type]

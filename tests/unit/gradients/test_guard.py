@@ -234,6 +234,8 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "every": ({"every": 0}, ConfigError, "every must be a whole number, 1 or more; got 0"),
     "images": ({"images": 1.5}, ConfigError, "images must be a whole number, 1 or more; got 1.5"),
     "cosine": ({"min_cosine": 1.0}, ConfigError, r"min_cosine must be in \[-1, 1\)"),
+    "cosine text": ({"min_cosine": None}, ConfigError, "and rise above 1; got None and 2.0"),
+    "rise text": ({"rise": "a"}, ConfigError, "rise above 1; got 0.0 and 'a'"),
     "rise": ({"rise": 0.5}, ConfigError, "rise above 1; got 0.0 and 0.5"),
     "range": (
         {"true_loss": PixelLoss("mse", data_range=(-1, 1))}, ConfigError, "must have the same data_range",

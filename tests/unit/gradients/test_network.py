@@ -122,6 +122,14 @@ BAD = {
     "distance": ({"distance": "l3"}, UnknownNameError, "distance to the proxy target 'l3'"),
     "scale": ({"grad_scale": 0.0}, ConfigError, "grad_scale must be a positive number; got 0.0"),
     "std": ({"std": (1.0, 0.0, 1.0)}, ConfigError, "std positive"),
+    "std NaN": ({"std": (1.0, float("nan"), 1.0)}, ConfigError, "3 finite numbers, std positive"),
+    "mean infinite": ({"mean": (0, 0, float("inf"))}, ConfigError, "3 finite numbers"),
+    "one mean": ({"mean": 0.5}, ConfigError, "mean and std must be 3 finite numbers, std positive; got 0.5"),
+    "text in mean": ({"mean": ("a", "b", "c")}, ConfigError, "3 finite numbers"),
+    "text for scale": ({"grad_scale": "0.1"}, ConfigError, "grad_scale must be a positive number; got '0.1'"),
+    "no backbone": ({"backbone": None}, ConfigError, "backbone must be a name, as text; got None"),
+    "family list": ({"family": ["proxy"]}, ConfigError, r"family must be a name, as text; got \['proxy'\]"),
+    "settings list": ({"settings": [1]}, ConfigError, r"settings must be a record.*got \[1\]"),
 }
 
 
@@ -132,10 +140,16 @@ def test_architectures_that_do_not_exist(case: str) -> None:
         Architecture(**settings)
 
 
+@pytest.mark.parametrize("name", ["grad_scale", "channels", "proxy"])
+def test_settings_that_belong_elsewhere(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"settings are those of the backbone .* alone; got {name}"):
+        build_network(Architecture("proxy", "shuffled", {"width": 8, name: 5}))
+
+
 def test_records_that_are_none() -> None:
     with pytest.raises(ConfigError, match=r"an architecture has the entries .*grad_scale.*; got"):
         Architecture.from_dict({"family": "proxy", "depth": 3})
     with pytest.raises(ConfigError, match="an architecture has the entries"):
         Architecture.from_dict([1])  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="the architecture cannot be read"):
+    with pytest.raises(ConfigError, match="mean and std must be 3 finite numbers, std positive; got 3"):
         Architecture.from_dict({"mean": 3})

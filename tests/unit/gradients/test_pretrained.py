@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import lossnets
-from lossnets.errors import UnknownNameError, WeightsError
+from lossnets.errors import ConfigError, UnknownNameError, WeightsError
 from lossnets.gradients import (
     DEFAULT_PGN,
     Card,
@@ -23,6 +23,7 @@ from lossnets.gradients import (
 )
 from lossnets.gradients import pretrained as module
 from lossnets.gradients.pretrained import own_folder, resolve
+from lossnets.losses import DEFAULT_LOSS, load_loss
 
 
 @pytest.fixture
@@ -62,7 +63,13 @@ def test_unknown_names_and_missing_files(shipped: Path) -> None:
         UnknownNameError, match=f"gradient network '{DEFAULT_PGN}x' is not known. Did you"
     ) as told:
         PGNLoss.from_pretrained(f"{DEFAULT_PGN}x")
-    assert str(own_folder()) in str(told.value)
+    assert f". A checkpoint of your own goes by its path, or into {own_folder()}" in str(told.value)
+    with pytest.raises(UnknownNameError, match="gradient network '' is not known"):
+        PGNLoss.from_pretrained("")
+    with pytest.raises(ConfigError, match="a gradient network goes by its name or path; got int"):
+        PGNLoss.from_pretrained(3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="loss must be a loss or its name; got int"):
+        PGNLoss.from_pretrained(loss=3)  # type: ignore[arg-type]
     with pytest.raises(
         WeightsError, match=r"checkpoint .*none.safetensors does not exist. Networks that are"
     ):
@@ -78,6 +85,12 @@ def test_from_a_file_and_device(shipped: Path, pair: tuple[Tensor, Tensor]) -> N
     assert loss.name == f"pgn:{path}:dtype=bfloat16"
     plain = PGNLoss.from_pretrained()
     assert loss.signature().split("|")[2] == plain.signature().split("|")[2]
+
+
+def test_the_packages_network_imitates_the_packages_loss() -> None:
+    loss = PGNLoss.from_pretrained(loss=DEFAULT_LOSS)
+    assert loss.name == f"pgn:{DEFAULT_PGN}"
+    assert loss.imitates == load_loss(DEFAULT_LOSS).signature()
 
 
 def test_the_packages_own_files_are_what_their_cards_say() -> None:

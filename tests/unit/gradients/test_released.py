@@ -227,6 +227,8 @@ BAD: dict[str, tuple[Any, str]] = {
         "NaN or infinite numbers in model.0.weight",
     ),
     "other network": (lambda: {"a": torch.zeros(2)}, "neither those of a resnet nor of a unet"),
+    "tensors in a list": (lambda: changed(state_dict=[1]), "is refused"),
+    "proxy settings": (lambda: target(sigmoid=1.1), "is refused"),
     "a list": (lambda: [1, 2], "must hold a record; got list"),
     "a program": (lambda: {"version": 2, "state_dict": Runs()}, "cannot be read without running code"),
 }  # fmt: skip

@@ -86,7 +86,8 @@ def stability_of(diverged: int, *, images: int = 24, steps: int = 10_000) -> Sta
         fit("image-prior", "pgn", 1.0, image=f"{k}.png", steps=steps, diverged=500 if k < diverged else None)
         for k in range(images)
     ]
-    return StabilityResult({"steps": steps}, (record("pgn"),), tuple(fits))
+    settings = {"steps": steps, "images": images, "side": [64, 64], "check": 100}
+    return StabilityResult(settings, (record("pgn"),), tuple(fits))
 
 
 ENDS = {"true": 1.0, "pgn": 1.3, "pgn+mse": 1.35, "mse": 2.0, "l1": 1.9, "cut-1": 1.6, "cut-2": 1.2,

@@ -19,7 +19,7 @@ from lossnets.judging import campaign, parts
 from lossnets.judging.case import cut_points, find_crops, make_case
 from lossnets.judging.evaluate import _seen, evaluate_pgn
 from lossnets.judging.evaluation import Evaluation, read_evaluation
-from lossnets.judging.judged import load_judged, read_crops
+from lossnets.judging.judged import Crops, load_judged, read_crops
 from lossnets.judging.plans import PLANS, Plan, plan_of
 from lossnets.losses import load_loss
 
@@ -86,7 +86,8 @@ def test_it_says_what_was_judged_on_what(made: Evaluation) -> None:
     assert about["names"] == [name for name in about["names"] if name.startswith("deep/")]
     assert len(about["names"]) == 2
     assert {name for name, _ in about["skipped"]} <= {"small.png", "broken.png"}
-    assert about["training_images"] == 4
+    assert about["training_images"] == len(about["training_names"]) == 4
+    assert not set(about["training_names"]) & set(about["names"])
     assert made.card["name"] == "mine"
     assert about["parameters"] > 0
     assert about["trained_on"] is False
@@ -128,9 +129,9 @@ def test_a_part_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("lossnets.judging.evaluate.judge_fidelity", fail)
     monkeypatch.setattr("lossnets.judging.evaluate.judge_cost", lambda _case: cost_of(RATIOS))
     found = evaluate_pgn(_knowing(true), images(5, 32), loss=true, **{**TINY, "cuts": 0, "every": ()})
-    assert set(found.problems) == {"fidelity", "inversion"}  # 3 images are too few to train a decoder on
-    assert found.problems["fidelity"] == "RuntimeError: out of memory"
-    assert "give more images" in found.problems["inversion"]
+    assert found.problems == {"fidelity": "RuntimeError: out of memory"}
+    assert found.inversion is None  # 3 images are too few to train a decoder on
+    assert any("were too few images to train them on" in text for text in found.verdict().reasons)
     assert found.stability is not None
     ours, theirs = ([f for f in found.effect.fits if f.rival == key] for key in ("pgn", "true"))
     for one, other in zip(ours, theirs, strict=True):  # this network knows the true gradient
@@ -140,19 +141,19 @@ def test_a_part_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) ->
 def test_few_images_leave_the_autoencoder_out(caplog: pytest.LogCaptureFixture) -> None:
     true = true_loss(reduction="none")
     judged = load_judged(_knowing(true), true)
-    plan = plan_of("small", side=16)
-    case = make_case(judged, true, plan, find_crops(images(6, 16), plan), None, "cpu", None)
+    plan = plan_of("small", side=32)
+    case = make_case(judged, true, plan, find_crops(images(6, 32), plan), None, "cpu", None)
     assert case.plan.generators == ("deep-decoder", "image-prior")
     assert case.training is None
     assert "no autoencoder is judged" in caplog.text
     assert len(case.images) == 3
-    enough = make_case(judged, true, plan, find_crops(images(9, 16), plan), None, "cpu", None)
+    enough = make_case(judged, true, plan, find_crops(images(9, 32), plan), None, "cpu", None)
     assert (len(enough.images), enough.plan.generators[-1]) == (4, "autoencoder")
     assert enough.training is not None
     assert len(enough.training) == 5
     only = plan.with_options(generators=("autoencoder",))
     with pytest.raises(ConfigError, match="an autoencoder needs 4 images to train on"):
-        make_case(judged, true, only, find_crops(images(3, 16), only), None, "cpu", None)
+        make_case(judged, true, only, find_crops(images(3, 32), only), None, "cpu", None)
 
 
 def _knowing(true: Any) -> PGNLoss:
@@ -178,6 +179,65 @@ def test_crops(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(ImageError, match="holds no image"):
         read_crops(folder / "empty", side=32)
+
+
+def test_masks_and_edge_maps_are_no_photographs(tmp_path: Path) -> None:
+    for part in ("images", "boundaries", "more"):
+        (tmp_path / part).mkdir()
+    for k in range(3):
+        write_image(tmp_path / "images" / f"{k}.png", images(1, 32, seed=k)[0])
+        edges = torch.randint(0, 6, (1, 32, 32), generator=torch.Generator().manual_seed(k)) / 5
+        write_image(tmp_path / "boundaries" / f"{k}.png", edges.expand(3, -1, -1))
+    write_image(tmp_path / "more" / "edges.png", edges.expand(3, -1, -1))
+    crops = read_crops(tmp_path, side=32)
+    assert sorted(crops.names) == ["images/0.png", "images/1.png", "images/2.png"]
+    told = dict(crops.skipped)
+    assert told.keys() == {"boundaries/", "more/edges.png"}
+    assert told["boundaries/"] == "is a folder of masks or edge maps, by its name"
+    assert "is a mask or edge map, no photograph" in told["more/edges.png"]
+    with pytest.raises(ImageError, match=r"no image of folder .* can be used.*grey, of at most 16 levels"):
+        read_crops(tmp_path / "boundaries", side=32)
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    (tmp_path / "more" / "edges.png").unlink()
+    with pytest.raises(ImageError, match="holds no image: boundaries/ is a folder of masks"):
+        read_crops(tmp_path, side=32)
+
+
+def test_long_fits_have_images_and_a_side_of_their_own() -> None:
+    true = true_loss(reduction="none")
+    judged = load_judged(_knowing(true), true)
+    pixels = images(7, 32)
+    plan = plan_of("smoke", count=2, training=0, stability_images=6, stability_side=16)
+    case = make_case(judged, true, plan, Crops(pixels, tuple("abcdefg")), None, "cpu", None)
+    found, names = case.long_fits
+    assert (len(case.images), names) == (2, tuple("abcdef"))
+    assert torch.equal(found, pixels[:6, :, 8:24, 8:24])
+    whole = plan.with_options(stability_side=0, stability_images=1)
+    case = make_case(judged, true, whole, Crops(pixels, tuple("abcdefg")), None, "cpu", None)
+    assert torch.equal(case.long_fits[0], pixels[:1])
+
+
+def test_as_many_images_are_read_as_the_long_fits_want(folder: Path) -> None:
+    few = plan_of("smoke", count=1, training=0, stability_images=2)
+    assert len(find_crops(folder / "photos", few).images) == 2
+    assert len(find_crops(folder / "photos", few.with_options(stability_images=5)).images) == 5
+
+
+def test_fewer_long_fits_than_asked_for_are_told(made: Evaluation) -> None:
+    asked = {**made.about["plan"], "stability_images": 24}
+    found = replace(made, about={**made.about, "plan": asked})
+    assert "Stability was tested on 2 images, not on 24: there are no more." in found.verdict().reasons
+    assert not any("there are no more" in text for text in made.verdict().reasons)
+
+
+@pytest.mark.parametrize("options", [{"side": 34}, {"stability_side": 10}])
+def test_sides_that_do_not_fit_are_refused_first(options: dict[str, int], tmp_path: Path) -> None:
+    true = true_loss(reduction="none")
+    plan = {**TINY, "generators": ("image-prior",), **options}
+    with pytest.raises(ConfigError, match="side must be a multiple of"):
+        evaluate_pgn(_knowing(true), images(5, plan.get("side", 32)), loss=true, out=tmp_path, **plan)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_imitates_another_loss_is_refused(folder: Path) -> None:
@@ -215,6 +275,19 @@ def test_plans() -> None:
         plan_of("small", seeds=0)
     with pytest.raises(UnknownNameError, match="generator 'gan' is not known"):
         plan_of("small", generators=("gan",))
+    listed = plan_of("small", generators=["image-prior"], every=[3], stability_side=32, learning_rate=1)
+    assert (listed.generators, listed.every) == (("image-prior",), (3,))
+    with pytest.raises(ConfigError, match=r"stability_side must be at most side, 64: .* got 65"):
+        plan_of("small", stability_side=65)
+    for bad in ((1,), (2, 2), 2, (2.5,)):
+        with pytest.raises(ConfigError, match="every must be a list of periods"):
+            plan_of("small", every=bad)
+    for kinds in ((), ("image-prior", "image-prior"), "image-prior"):
+        with pytest.raises(ConfigError, match="generators must be a list of at least one of deep-decoder"):
+            plan_of("small", generators=kinds)
+    for rate in (0.0, float("nan"), "fast"):
+        with pytest.raises(ConfigError, match="learning_rate must be a positive number"):
+            plan_of("small", learning_rate=rate)
 
 
 @pytest.mark.parametrize(("taps", "most"), [(0, 6), (1, 6), (5, 6), (16, 6), (30, 1), (16, 0), (9, 3)])

@@ -17,7 +17,7 @@ from lossnets.gradients.checkpoint import Card, save_pgn
 from lossnets.images import write_image
 from lossnets.judging import explain as explain_module
 from lossnets.judging.explain import View, explain_pgn
-from lossnets.judging.explain_pictures import amplitude, draw_panels, heat, length
+from lossnets.judging.explain_pictures import _columns, amplitude, draw_panels, heat, length
 from lossnets.losses import load_loss
 
 from .small import images, pgn_of, true_loss
@@ -138,6 +138,19 @@ def test_grey_is_no_change_and_images_are_drawn_as_they_are(tmp_path: Path) -> N
     assert at[:3] == [(64, 64, 64)] * 3
     assert at[3] == (128, 128, 128)
     assert at[4] == (0, 0, 4) or sum(at[4]) < 10  # type: ignore[arg-type]
+
+
+def test_a_proxy_target_out_of_range_is_drawn_a_part_of_the_way() -> None:
+    fit = torch.full((3, 4, 4), 0.5)
+    near, far = (View(0, fit, fit, fit + change, fit - 2 * change, {}) for change in (0.5, 6.0))
+    (name, show), (true_name, show_true) = (_columns([near])[k] for k in (2, 5))
+    assert (name, true_name) == ("proxy target", "true proxy target")
+    assert torch.equal(show(near), near.proxy)
+    assert torch.allclose(show_true(near), fit - 1)  # as far as can be shown
+    (name, show), (true_name, show_true) = (_columns([far])[k] for k in (2, 5))
+    assert (name, true_name) == ("proxy target\n0.05 of the way", "true proxy target\n0.025 of the way")
+    assert torch.allclose(show(far), fit + 0.3)
+    assert torch.allclose(show_true(far), fit - 0.3)
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

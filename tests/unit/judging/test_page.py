@@ -72,6 +72,14 @@ def test_the_verdict_comes_first(page: str) -> None:
         assert f'<section id="{anchor}"' in page
 
 
+def test_thin_evidence_is_told_in_the_headline(made: Evaluation, page: str, undrawn: None) -> None:
+    assert "provisional" not in made.verdict().sentence
+    assert "Use the gradient network, provisionally" not in page
+    thin = replace(made, effect=effect_of(ENDS, images=3))
+    assert "This is provisional: only 3 images." in thin.verdict().sentence
+    assert "Use the gradient network, provisionally" in build_page(thin)
+
+
 def test_the_numbers_are_on_it(page: str) -> None:
     text = re.sub(r"<[^>]+>", " ", page)
     for part in (

@@ -101,6 +101,22 @@ def test_the_simplest_truncated_loss_that_none_beats() -> None:
     assert judge({"pgn": 1.9, "pgn+mse": 1.9, "cut-1": 1.4, "cut-2": 1.1}, noise=0.01).key == "cut-2"
 
 
+def test_advice_on_thin_evidence_is_provisional() -> None:
+    pgn, truncated = judge(), judge({"pgn": 1.6, "pgn+mse": 1.6})
+    true = judge({"pgn": 1.8, "pgn+mse": 1.8, "cut-1": 1.9, "cut-2": 1.7})
+    assert pgn.with_evidence(8, 2, 10_000) == pgn
+    assert pgn.provisional == ()
+    found = pgn.with_evidence(1, 1, 9_999)
+    assert found.provisional == ("only 1 image", "one seed", "stability over 9,999 steps only")
+    told = " This is provisional: only 1 image, one seed, stability over 9,999 steps only."
+    assert found.sentence == pgn.sentence + told
+    assert (found.word, found.key, found.paste) == (pgn.word, pgn.key, pgn.paste)
+    assert pgn.with_evidence(7, 2, 10_000).provisional == ("only 7 images",)
+    assert truncated.with_evidence(8, 2, 0) == truncated
+    assert truncated.with_evidence(8, 1, 0).provisional == ("one seed",)
+    assert true.with_evidence(1, 1, 0) == true  # what is always right needs no evidence
+
+
 def test_ties_go_to_the_simpler() -> None:
     ratios = {"pgn": 0.35, "pgn+mse": 0.36}  # as dear as two taps, which close as much
     found = judge({"pgn": 1.2, "pgn+mse": 1.2}, ratios, noise=0.1)

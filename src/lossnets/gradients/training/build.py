@@ -61,7 +61,7 @@ def _fresh_network(loss: ImageLoss, config: PGNConfig, crops: Tensor) -> Gradien
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(config.seed, "initial weights"))
         if config.family == "distilled":
-            distilled = DistilledGradientNetwork(**{**_first_layers(loss, config), **settings, **space})
+            distilled = _distilled({**_first_layers(loss, config), **settings, **space})
             _set_channel_weights(distilled, loss, crops)
             return distilled
         scale = config.grad_scale or _measured_scale(loss, crops, space)
@@ -70,6 +70,16 @@ def _fresh_network(loss: ImageLoss, config: PGNConfig, crops: Tensor) -> Gradien
                 config.family, config.backbone, settings, config.proxy, config.distance, scale, **space
             )
         )
+
+
+def _distilled(settings: dict[str, Any]) -> DistilledGradientNetwork:
+    try:
+        return DistilledGradientNetwork(**settings)
+    except TypeError as error:
+        raise ConfigError(
+            f"settings of a distilled loss do not fit: {error}. There are network, taps, "
+            "pooling, widths, distance"
+        ) from None
 
 
 def _space(loss: ImageLoss) -> dict[str, tuple[float, ...]]:
@@ -89,7 +99,8 @@ def _first_layers(loss: ImageLoss, config: PGNConfig) -> dict[str, Any]:
     if not isinstance(loss, PerceptualLoss) or loss.network.spec.library == "user":
         raise ConfigError(
             f"family 'distilled' takes its first layers from the loss network, and {loss.name} has none that "
-            'is known by name: give settings={"network": ..., "taps": [...]}, or take another family'
+            'is known by name: give settings={"network": ..., "taps": [...]}, or take another family '
+            "(--backbone shuffled)"
         )
     if loss.network.origin == "custom":
         raise ConfigError(

@@ -43,7 +43,7 @@ class PGNConfig:
         matching_scales: gradients are averaged over squares of so many pixels before their cosine.
         matching_norm: weight of the squared log ratio of the norms of each image's gradients (ours).
         proxy_loss: weight of L(t, y); 0.2 published.
-        proxy_l1: weight of mean |t - y|; 0.5 published.
+        proxy_l1: weight of the mean absolute difference of t and y; 0.5 published.
         proxy_mse_target: weight of MSE(t, y).
         proxy_mse_input: weight of MSE(t, x̂).
         predicted_value: weight of the mean squared error of the network's value of L.

@@ -18,6 +18,7 @@ from torch import Tensor
 from lossnets.errors import DataError, ImageError
 from lossnets.gradients.training.randomness import derived_seed, generator
 from lossnets.images.files import list_images, read_image
+from lossnets.images.label_maps import LEVELS, is_label_map
 
 logger = logging.getLogger("lossnets")
 
@@ -123,10 +124,13 @@ def _reason(path: Path, side: int, decode: bool) -> str | None:
     """Why an image cannot be used; None where it can."""
     try:
         if decode:
-            height, width = read_image(path).shape[1:]
+            image = read_image(path)
+            height, width = image.shape[1:]
+            if min(height, width) >= side and is_label_map(image):
+                return f"is a mask or edge map, no photograph: grey, of at most {LEVELS} levels"
         else:
-            with Image.open(path) as image:
-                width, height = image.size
+            with Image.open(path) as header:
+                width, height = header.size
     except ImageError as error:
         return str(error)
     except Exception as error:  # broken files raise nearly anything

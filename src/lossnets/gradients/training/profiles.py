@@ -10,7 +10,7 @@ from lossnets.gradients.training.config import PGNConfig
 
 PROFILES = {
     "paper": "the published training: 224-pixel crops, 48 a step on each of 8 GPUs",
-    "small": "64-pixel crops from live fits, replayed; tens of minutes on a CPU",
+    "small": "64-pixel crops from live fits, replayed; minutes (distilled) or tens of minutes on a CPU",
     "smoke": "seconds, to see that everything works; the result is of no use",
 }
 """Profile -> what it is for."""
@@ -22,6 +22,8 @@ _EPOCH = 512
 _EPOCHS = {"resnet-4": 330, "resnet-6": 400, "resnet-8": 1000, "unet": 2140}
 _UNET_SCALE = 0.048
 _NO_PROXY_TERMS = {"proxy_loss": 0.0, "proxy_l1": 0.0}
+_CHANNEL_LR = 10.0
+"""Channel weights are logarithms: at the rate of convolutions they would hardly move."""
 
 
 def backbone_settings(name: str) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def backbone_settings(name: str) -> dict[str, Any]:
     """
     kind, _, blocks = name.partition("-")
     if name == "distilled":
-        return {"family": "distilled", "settings": {}, **_NO_PROXY_TERMS}
+        return {"family": "distilled", "settings": {}, "channel_lr": _CHANNEL_LR, **_NO_PROXY_TERMS}
     if kind == "resnet" and blocks.isdecimal() and int(blocks) > 0:
         return {"backbone": "resnet", "settings": {"blocks": int(blocks)}}
     if name in BACKBONES:
@@ -49,7 +51,8 @@ def profile(name: str, *, backbone: str | None = None, **changes: Any) -> PGNCon
 
     Args:
         name: ``paper``, ``small`` or ``smoke`` (`PROFILES`).
-        backbone: see `BACKBONE_NAMES`; None: ``resnet-4`` for ``paper``, ``distilled`` otherwise.
+        backbone: see `BACKBONE_NAMES`; None: ``resnet-4`` for ``paper``, ``distilled`` otherwise, or
+            ``shuffled`` where ``changes`` name a family that has a backbone.
         changes: settings of `PGNConfig` that are other than the profile's.
 
     Raises:
@@ -61,14 +64,20 @@ def profile(name: str, *, backbone: str | None = None, **changes: Any) -> PGNCon
     """
     if name not in PROFILES:
         raise unknown_name("profile", name, PROFILES)
-    backbone = backbone or ("resnet-4" if name == "paper" else "distilled")
-    values = _paper(backbone) if name == "paper" else _small(smoke=name == "smoke")
+    backbone = backbone or _usual_backbone(name, str(changes.get("family", "")))
+    values = _paper(backbone) if name == "paper" else _small(backbone, smoke=name == "smoke")
     values |= backbone_settings(backbone)
     if name != "paper" and values.get("family") != "distilled":
         values["grad_scale"] = 0.0  # measured: s of the paper is for its own loss and size
     if changes.get("family") == "direct":
         values |= _NO_PROXY_TERMS
     return PGNConfig.from_dict({**values, **changes})
+
+
+def _usual_backbone(name: str, family: str) -> str:
+    if family in ("proxy", "direct"):
+        return "resnet-4" if name == "paper" else "shuffled"
+    return "resnet-4" if name == "paper" and family != "distilled" else "distilled"
 
 
 def _paper(backbone: str) -> dict[str, Any]:
@@ -82,7 +91,7 @@ def _paper(backbone: str) -> dict[str, Any]:
     return values
 
 
-def _small(*, smoke: bool) -> dict[str, Any]:
+def _small(backbone: str, *, smoke: bool) -> dict[str, Any]:
     """Ours: x̂ from live fits, many replayed samples beside few fresh ones, directions matched."""
     values: dict[str, Any] = {
         "matching": 0.0, "matching_cosine": 1.0, "matching_norm": 0.02, **_NO_PROXY_TERMS,
@@ -91,6 +100,8 @@ def _small(*, smoke: bool) -> dict[str, Any]:
         "lr": 2e-3, "schedule": "linear", "clip_factor": 0.0, "clip_norm": 1.0,
         "steps": 4000, "log_every": 20, "panel_every": 400,
     }  # fmt: skip
+    if backbone == "distilled":  # its channel weights are few and soon learned
+        values |= {"steps": 450, "replay": 1500, "replayed": 12}
     if smoke:
         values |= {
             "crop": 32, "steps": 6, "log_every": 3, "panel_every": 3, "replay": 16, "replayed": 4, "fits": 2,

@@ -23,7 +23,7 @@ class TrainingProgress:
         steps: in all.
         meta_loss: what is minimised.
         cosine: of predicted and true gradient, of x̂ of these steps (replayed ones not counted).
-        norm_ratio: |predicted| / |true|, geometric mean.
+        norm_ratio: norm of the predicted over that of the true gradient, geometric mean.
         true_loss: of the x̂ that generators make.
         samples_per_second: samples / seconds.
         samples: x̂ that the network learned from since then, replayed ones included.

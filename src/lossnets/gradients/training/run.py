@@ -64,6 +64,10 @@ def check_device(device: str, devices: int) -> None:
     Raises:
         ConfigError: unknown, or not so many of them.
     """
+    if not isinstance(device, str):
+        raise ConfigError(f"device must be like 'cpu', 'cuda', 'cuda:1' or 'mps'; got {device!r}")
+    if isinstance(devices, bool) or not isinstance(devices, int):
+        raise ConfigError(f"devices must be a whole number, 1 or more; got {devices!r}")
     kind, colon, index = device.partition(":")
     if kind not in _KINDS or (colon and (kind != "cuda" or not index.isdecimal())):
         raise ConfigError(f"device must be like 'cpu', 'cuda', 'cuda:1' or 'mps'; got {device!r}")
@@ -109,8 +113,9 @@ def train(job: Job, report: Report | None) -> None:
     config, last = job.config, job.folder / LAST
     log = StepLog(job.folder / LOG)
     if last.is_file():
-        log.read(int(read_state(last)["lossnets"]["finished"]))
-        if log.rows and log.rows[-1]["step"] >= config.steps:
+        finished = int(read_state(last)["lossnets"]["finished"])
+        log.read(finished)
+        if finished >= config.steps:
             return
     crops = Crops(job.files, config.batch, config.crop, config.seed, config.downscale)
     module = GradientTraining(job.network, job.loss, config, crops, job.folder, job.loaders).train()

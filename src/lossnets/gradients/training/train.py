@@ -69,11 +69,15 @@ def train_pgn(
         DataError: no usable image; a damaged checkpoint; a training that diverged (DivergedError).
         MissingExtraError: Lightning is not installed.
     """
-    config = config or profile("small")
+    config = profile("small") if config is None else config
+    if not isinstance(config, PGNConfig):
+        raise ConfigError(f"config must be a PGNConfig, e.g. profile('small'); got {type(config).__name__}")
     out = Path(out)
     check_device(device, devices)
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"out must end in .safetensors; got {str(out)!r}")
+    if isinstance(loaders, bool) or not isinstance(loaders, int) or loaders < 0:
+        raise ConfigError(f"loaders must be a whole number of processes, 0 or more; got {loaders!r}")
+    if out.suffix != ".safetensors" or out.is_dir():
+        raise ConfigError(f"out must be a file that ends in .safetensors; got {str(out)!r}")
     imitated = training_loss(loss)
     folder = out.with_name(f"{out.name}.run")
     pictures = find_pictures(images, config.crop, config.held_out, leave_out=folder)

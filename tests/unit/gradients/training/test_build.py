@@ -95,6 +95,9 @@ def test_what_cannot_be_distilled(tiny: Tiny, crops: torch.Tensor) -> None:
         initial_network(custom, tiny(backbone="distilled"), crops)
     with pytest.raises(ConfigError, match="do not fit"):
         initial_network(training_loss("pixel:l1"), tiny(settings={"depth": 3}), crops)
+    for settings, text in (({"width": [3]}, "'width'.*widths"), ({"network": "squeezenet1_1"}, "'taps'")):
+        with pytest.raises(ConfigError, match=f"settings of a distilled loss do not fit.*{text}"):
+            initial_network(training_loss(LOSS), tiny(backbone="distilled", settings=settings), crops)
 
 
 def test_flat_crops_leave_nothing_to_measure(tiny: Tiny) -> None:
@@ -141,6 +144,8 @@ def test_progress_in_one_line_and_back_from_a_row() -> None:
         ("cuda:0", 2, "devices must be 1 or more, and 1 with a numbered device"),
         ("cpu", 0, "devices must be 1 or more"),
         ("cuda:99", 1, "needs more than the"),
+        (None, 1, "device must be like 'cpu', .*; got None"),
+        ("cpu", "2", "devices must be a whole number, 1 or more; got '2'"),
     ],
 )
 def test_devices_that_are_not_here(device: str, devices: int, text: str) -> None:

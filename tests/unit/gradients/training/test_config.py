@@ -44,14 +44,26 @@ def test_the_published_numbers() -> None:
 def test_small_trains_on_live_fits_and_replayed_samples() -> None:
     config = profile("small")
     assert config.family == "distilled"
-    assert (config.prior_count, config.fits, config.replayed, config.driven_by) == (
-        4,
-        4,
-        24,
-        (0.5, 0.25, 0.25),
-    )
-    assert profile("small", backbone="resnet-6").settings == {"blocks": 6}
-    assert profile("small", backbone="resnet-6").grad_scale == 0
+    assert (config.prior_count, config.fits, config.driven_by) == (4, 4, (0.5, 0.25, 0.25))
+    assert (config.replay, config.replayed, config.steps) == (1500, 12, 450)
+    other = profile("small", backbone="resnet-6")
+    assert (other.settings, other.grad_scale, other.channel_lr) == ({"blocks": 6}, 0, 1)
+    assert (other.replay, other.replayed, other.steps) == (6000, 24, 4000)
+
+
+def test_a_distilled_loss_learns_channel_weights_alone_at_a_rate_that_moves_them() -> None:
+    for name in PROFILES:
+        assert profile(name, backbone="distilled").settings.get("widths", []) == []
+    config = profile("small")
+    assert config.lr * config.channel_lr == pytest.approx(0.02)
+    assert profile("small", settings={"widths": [8]}).lr == 2e-3
+
+
+def test_a_family_without_a_backbone_gets_the_usual_one() -> None:
+    assert profile("small", family="proxy").backbone == "shuffled"
+    assert profile("smoke", family="direct").backbone == "shuffled"
+    assert profile("paper", family="direct").settings == {"blocks": 4}
+    assert profile("paper", family="distilled").matching_cosine == 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lossnets.errors import DataError, ImageError
 from lossnets.gradients.training.data import Crops, Steps, files_sha256, find_pictures, held_out_crops
-from lossnets.images.files import read_image
+from lossnets.images.files import read_image, write_image
 
 
 @pytest.fixture
@@ -23,6 +23,16 @@ def mixed(pictures: Path, tmp_path: Path) -> Path:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
+
+
+def test_edge_maps_are_left_out(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_image(tmp_path / f"{name}.png", torch.rand(3, 40, 40))
+    write_image(tmp_path / "edges.png", (torch.rand(1, 40, 40) * 9).round().expand(3, -1, -1) / 9)
+    write_image(tmp_path / "grey.png", torch.rand(1, 40, 40).expand(3, -1, -1))
+    found = find_pictures(tmp_path, 32, 0.3)
+    assert {path.name for path in (*found.train, *found.held_out)} == {"one.png", "two.png", "grey.png"}
+    assert found.skipped["edges.png"].startswith("is a mask or edge map, no photograph")
 
 
 def test_bad_images_are_named_and_left_out(mixed: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -79,8 +79,9 @@ def test_a_checkpoint_with_its_card_log_and_panels(pictures: Path, tmp_path: Pat
     assert (run / "log.csv").read_text().count("\n") == 3
     assert sorted(p.name for p in (run / "panels").iterdir()) == ["step-0000002.png", "step-0000004.png"]
     assert list((run / "tensorboard").iterdir())
-    # again: nothing is left to train
+    # again: nothing is left to train, without the log neither
     told.clear()
+    (run / "log.csv").unlink()
     assert train_pgn(LOSS, pictures, out, config, progress=told.append) == out
     assert told == []
 
@@ -184,8 +185,20 @@ def test_a_file_of_unknown_origin_is_not_overwritten(pictures: Path, tmp_path: P
         with pytest.raises(ConfigError, match=r"b.safetensors.run is there already and holds no training"):
             train_pgn("pixel:l1", pictures, tmp_path / "b.safetensors", tiny(), resume=resume)
     assert (tmp_path / "b.safetensors.run" / "diary.txt").exists()
-    with pytest.raises(ConfigError, match=r"out must end in .safetensors; got"):
-        train_pgn("pixel:l1", pictures, tmp_path / "a.pth", tiny())
+    (tmp_path / "c.safetensors").mkdir()
+    for name in ("a.pth", "c.safetensors"):  # a folder is told before the training, not after it
+        with pytest.raises(ConfigError, match=r"out must be a file that ends in .safetensors; got"):
+            train_pgn("pixel:l1", pictures, tmp_path / name, tiny(), resume=False)
+
+
+def test_arguments_of_the_wrong_kind(pictures: Path, tmp_path: Path, tiny: Tiny) -> None:
+    out = tmp_path / "a.safetensors"
+    with pytest.raises(ConfigError, match=r"config must be a PGNConfig.*; got dict"):
+        train_pgn("pixel:l1", pictures, out, {"lr": 1})  # type: ignore[arg-type]
+    for loaders in (-1, "2"):
+        with pytest.raises(ConfigError, match=f"loaders must be a whole number .*; got {loaders!r}"):
+            train_pgn("pixel:l1", pictures, out, tiny(), loaders=loaders)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_state_is_named(pictures: Path, tmp_path: Path, tiny: Tiny) -> None:
