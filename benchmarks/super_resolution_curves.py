@@ -119,7 +119,7 @@ def draw(result: dict[str, object], path: Path) -> None:
     for axis, over in zip(panels, ("step", "seconds"), strict=True):
         for seed, methods in result["seeds"].items():
             for name, points in methods.items():
-                label = name if seed == "0" else None
+                label = name.split(":")[0] if seed == "0" else None
                 axis.plot(
                     [p[over] for p in points],
                     [p["true_loss"] for p in points],
@@ -129,7 +129,7 @@ def draw(result: dict[str, object], path: Path) -> None:
         axis.set(xlabel={"step": "steps", "seconds": "seconds of training"}[over], yscale="log")
         axis.grid(alpha=0.3)
     panels[0].set_ylabel("true loss on held-out crops")
-    panels[0].legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=130)
 
 
