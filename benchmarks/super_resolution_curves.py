@@ -129,7 +129,8 @@ def draw(result: dict[str, object], path: Path) -> None:
         axis.set(xlabel={"step": "steps", "seconds": "seconds of training"}[over], yscale="log")
         axis.grid(alpha=0.3)
     panels[0].set_ylabel("true loss on held-out crops")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=130)
 
 
