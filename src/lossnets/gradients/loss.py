@@ -20,7 +20,7 @@ from torch import Tensor
 from lossnets.errors import ConfigError, ImageError
 from lossnets.gradients.network import GradientNetwork, PerceptualGradientNetwork
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
-from lossnets.losses.base import NUMERICS_VERSION, ImageLoss
+from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.spec import LossSpec
 from lossnets.networks.weights import state_sha256
@@ -235,16 +235,7 @@ class PGNLoss(ImageLoss):
         return (versions, str(self.pgn.mean.device), str(self.pgn.mean.dtype))
 
     def _check_place(self, images: Tensor, name: str) -> None:
-        own = self.pgn.mean
-        if images.device != own.device:
-            raise ImageError(
-                f"{name} is on {images.device}, the loss on {own.device}; "
-                f"move the loss: loss.to('{images.device}')"
-            )
-        if images.dtype == torch.float64 and own.dtype != torch.float64:
-            raise ImageError(
-                f"{name} is float64, the loss {own.dtype}; call loss.double(), or {name}.float()"
-            )
+        check_beside(images, name, self.pgn.mean)
         if min(images.shape[2:]) < self.min_size:
             raise ImageError(
                 f"{name} must be at least {self.min_size} pixels on each side for {self.name}; "

@@ -276,3 +276,18 @@ class ImageLoss(nn.Module, abc.ABC):
         if output == "map" or self.reduction == "none":
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
+
+
+def check_beside(images: Tensor, name: str, own: Tensor) -> None:
+    """Refuse images on another device than a loss's own tensors, or float64 ones that it would round.
+
+    Raises:
+        ImageError: the message names the argument and how to move or convert it, or the loss.
+    """
+    if images.device != own.device:
+        raise ImageError(
+            f"{name} is on {images.device}, the loss on {own.device}; "
+            f"move the loss: loss.to('{images.device}')"
+        )
+    if images.dtype == torch.float64 and own.dtype != torch.float64:
+        raise ImageError(f"{name} is float64, the loss {own.dtype}; call loss.double(), or {name}.float()")

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from lossnets.distances import Distance
-from lossnets.errors import ConfigError, ImageError
+from lossnets.errors import ConfigError
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
-from lossnets.losses.base import NUMERICS_VERSION, ImageLoss
+from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.heads import check_head, head_hash
 from lossnets.losses.parts import Taps, build_network, code_hash, function_hash, make_spec
@@ -197,16 +197,7 @@ class PerceptualLoss(ImageLoss):
         return (versions, str(self.network.mean.device), str(self.network.dtype))
 
     def _check_place(self, images: Tensor, name: str) -> None:
-        own = self.network.mean
-        if images.device != own.device:
-            raise ImageError(
-                f"{name} is on {images.device}, the loss on {own.device}; "
-                f"move the loss: loss.to('{images.device}')"
-            )
-        if images.dtype == torch.float64 and own.dtype != torch.float64:
-            raise ImageError(
-                f"{name} is float64, the loss {own.dtype}; call loss.double(), or {name}.float()"
-            )
+        check_beside(images, name, self.network.mean)
         self.network.check_size(images.shape[2], images.shape[3])
 
     def _features(self, images: Tensor) -> Iterator[Tensor]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 
-import torch
 from torch.multiprocessing.spawn import start_processes
 
 from lossnets.benchmarks.engine.fit import Execution
 from lossnets.benchmarks.engine.task import Task
 from lossnets.errors import DataError, LossnetsError
+from lossnets.lightning_host import free_port, join_training, quiet
 
 
 def train_on_all(
@@ -24,7 +22,7 @@ def train_on_all(
     """
     error = folder / "error.txt"
     error.unlink(missing_ok=True)
-    arguments = (task, folder, seed, execution, identity, workers, _free_port(), error)
+    arguments = (task, folder, seed, execution, identity, workers, free_port(), error)
     try:
         start_processes(_process, arguments, nprocs=execution.count)  # type: ignore[no-untyped-call]
     except Exception as cause:  # torch wraps what a process raised, as text
@@ -43,30 +41,12 @@ def _process(
     port: int,
     error: Path,
 ) -> None:
-    from lossnets.benchmarks.engine.fit import quiet
     from lossnets.benchmarks.engine.lightning import train
 
-    count = execution.count
-    os.environ |= {  # what torchrun would set: Lightning then starts no processes of its own
-        "TORCHELASTIC_RUN_ID": "lossnets",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "GROUP_RANK": "0",
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-    }
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    join_training(rank, execution.count, port)
     try:
         with quiet():
             train(task, folder, seed, execution, identity, None, workers)
     except LossnetsError as cause:
         error.write_text(str(cause), encoding="utf-8")
         raise
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

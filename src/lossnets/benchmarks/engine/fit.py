@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
-import signal
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -21,6 +15,7 @@ from lossnets.benchmarks.engine.randomness import derived_seed
 from lossnets.benchmarks.engine.task import Task
 from lossnets.errors import ConfigError, DataError
 from lossnets.home import make_folder
+from lossnets.lightning_host import quiet
 
 logger = logging.getLogger("lossnets")
 
@@ -188,28 +183,3 @@ def check_loss_value(value: float, epoch: int, step: int) -> None:
             "gradient stays finite (unit-normalised features, fewer or earlier taps), precision '32', or "
             "look at the training images of that step."
         )
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning from logging and warning, and Ctrl-C from becoming an exit of the interpreter."""
-    loggers = [logging.getLogger(n) for n in ("lightning", "lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    main = threading.current_thread() is threading.main_thread()
-    handler: Any = signal.getsignal(signal.SIGINT) if main else None
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            for module in ("lightning", "pytorch_lightning", "torch.utils.data", "torch.optim", "torch.cuda"):
-                warnings.filterwarnings("ignore", module=rf"{module}.*")
-            yield
-    except SystemExit as stop:  # Lightning answers Ctrl-C with exit(1)
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from stop
-        raise
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if main:
-            signal.signal(signal.SIGINT, handler)

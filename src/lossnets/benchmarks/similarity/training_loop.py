@@ -18,11 +18,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from lossnets.benchmarks.base import Progress
-from lossnets.benchmarks.engine.fit import quiet
 from lossnets.benchmarks.similarity.training_data import Batch, EpochBatches
 from lossnets.benchmarks.tensors import read_tensors, write_tensors
 from lossnets.errors import ConfigError, DataError
 from lossnets.home import atomic_write, make_folder
+from lossnets.lightning_host import quiet
 
 STATE_FILE, LOG_FILE = "state.safetensors", "log.jsonl"
 

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import pickle
-import signal
-import socket
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +16,7 @@ from lossnets.gradients.training.config import PGNConfig
 from lossnets.gradients.training.data import Crops
 from lossnets.gradients.training.log import StepLog
 from lossnets.gradients.training.progress import Report, TrainingProgress
+from lossnets.lightning_host import free_port, join_training, quiet
 from lossnets.losses.base import ImageLoss
 from lossnets.torchvision_compat import ensure_torchvision
 
@@ -154,7 +147,7 @@ def _on_all(job: Job, report: Report | None) -> None:
     error = job.folder / "error.txt"
     error.unlink(missing_ok=True)
     packed = pickle.dumps(job)  # opened in the process once torchvision can be imported there
-    arguments = (packed, job.devices, _free_port(), error)
+    arguments = (packed, job.devices, free_port(), error)
     told = _rows(job)
     started: Any = start_processes(_process, arguments, nprocs=job.devices, join=False)  # type: ignore[no-untyped-call]
     try:
@@ -202,17 +195,7 @@ def _tell(job: Job, report: Report | None, told: int) -> int:
 
 
 def _process(rank: int, packed: bytes, count: int, port: int, error: Path) -> None:
-    os.environ |= {  # what torchrun would set: Lightning then starts no processes of its own
-        "TORCHELASTIC_RUN_ID": "lossnets",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "GROUP_RANK": "0",
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-    }
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    join_training(rank, count, port)
     ensure_torchvision()
     from lossnets.gradients.training import module  # noqa: F401 - as in `run`
 
@@ -223,34 +206,3 @@ def _process(rank: int, packed: bytes, count: int, port: int, error: Path) -> No
     except LossnetsError as cause:
         error.write_text(str(cause), encoding="utf-8")
         raise
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning from logging and warning, and Ctrl-C from becoming an exit of the interpreter."""
-    loggers = [logging.getLogger(n) for n in ("lightning", "lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    main = threading.current_thread() is threading.main_thread()
-    handler: Any = signal.getsignal(signal.SIGINT) if main else None
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            for module in ("lightning", "pytorch_lightning", "torch.utils.data", "torch.optim", "torch.cuda"):
-                warnings.filterwarnings("ignore", module=rf"{module}.*")
-            yield
-    except SystemExit as stop:  # Lightning answers Ctrl-C with exit(1)
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from stop
-        raise
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if main:
-            signal.signal(signal.SIGINT, handler)
