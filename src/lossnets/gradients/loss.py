@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from lossnets.errors import ConfigError, ImageError
+from lossnets.frozen import ContentWatch, Follower, Move
 from lossnets.gradients.network import GradientNetwork, PerceptualGradientNetwork
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.spec import LossSpec
 from lossnets.networks.weights import state_sha256
+from lossnets.torch_state import standard_state
 
 _COMPUTE = (torch.float32, torch.bfloat16)
 _CHANNELS = ("rgb", "gray", "per-channel")
@@ -90,6 +92,7 @@ class PGNLoss(ImageLoss):
 
     pgn: GradientNetwork
 
+    @standard_state()
     def __init__(
         self,
         pgn: GradientNetwork,
@@ -129,6 +132,9 @@ class PGNLoss(ImageLoss):
         self.imitates = imitates
         self._compute_dtype = compute_dtype
         self._sha256 = _weights_hash(frozen)
+        self._watch = ContentWatch(frozen)
+        self._loaded = self._watch.content()
+        self._follow_images = False
 
     @classmethod
     def from_pretrained(
@@ -157,10 +163,17 @@ class PGNLoss(ImageLoss):
         return self.pgn.min_size
 
     def signature(self) -> str:
-        """Name, hash of the weights, the loss that it imitates, version of the definitions."""
+        """Name, hash of the weights as they are now, the loss that it imitates, version of the definitions."""
+        return self._signature(exact=True)
+
+    def _signature(self, *, exact: bool) -> str:
+        content = self._watch.content(exact=exact)
+        weights = f"sha256:{self._sha256}"
+        if content != self._loaded:
+            weights = f"CHANGED:content-sha256:{content.sha256}"
         record = json.dumps(self.pgn.architecture.as_dict(), sort_keys=True)
         architecture = hashlib.sha256(record.encode()).hexdigest()[:16]
-        parts = [self.name, f"architecture:{architecture}", f"weights:sha256:{self._sha256}"]
+        parts = [self.name, f"architecture:{architecture}", f"weights:{weights}"]
         parts += [f"imitates:({self.imitates.replace('|', ';')})"] if self.imitates else []
         dtype = str(self.pgn.mean.dtype).removeprefix("torch.")
         parts += [f"computed:{dtype}"] if dtype != "float32" else []
@@ -229,12 +242,12 @@ class PGNLoss(ImageLoss):
         scale = self.pgn.architecture.grad_scale
         yield "proxy", self.pgn.pull.map(x, t, self.pgn.mean, self.pgn.std) / scale
 
-    def _state(self) -> tuple[object, ...]:
-        tensors = [*self.pgn.parameters(), *self.pgn.buffers()]
-        versions = sum(t._version for t in tensors if not t.is_inference())
-        return (versions, str(self.pgn.mean.device), str(self.pgn.mean.dtype))
+    def _state(self) -> str:
+        return f"{self._watch.content().sha256}:{self.pgn.mean.dtype}"
 
     def _check_place(self, images: Tensor, name: str) -> None:
+        if self._follow_images and self.pgn.mean.device != images.device:
+            object.__setattr__(self, "pgn", copy.deepcopy(self.pgn).to(images.device))
         check_beside(images, name, self.pgn.mean)
         if min(images.shape[2:]) < self.min_size:
             raise ImageError(
@@ -242,13 +255,26 @@ class PGNLoss(ImageLoss):
                 f"got {tuple(images.shape[2:])}"
             )
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PGNLoss:
-        """Move and convert what is not registered as well; never into half precision (compute_dtype does)."""
+    @standard_state()
+    def _apply(self, fn: Move, recurse: bool = True) -> PGNLoss:
+        """Let the frozen network follow the host; values stay, and so does its type (compute_dtype sets it)."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        probe = fn(torch.zeros((), device=self.pgn.mean.device, dtype=self.pgn.mean.dtype))
-        half = probe.dtype in (torch.float16, torch.bfloat16)
-        self.pgn._apply((lambda t: t.to(probe.device)) if half else fn)  # type: ignore[no-untyped-call]
+        Follower(fn, self.pgn.mean.device, torch.float32).apply(self.pgn)
         return self
+
+    def _replicate_for_data_parallel(self) -> PGNLoss:
+        """A replica of `torch.nn.DataParallel`, which copies what is registered: the frozen network is not."""
+        replica: PGNLoss = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        replica._follow_images = True
+        return replica
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: everything but the watch, which holds addresses of this process."""
+        return {key: value for key, value in self.__dict__.items() if key != "_watch"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._watch = ContentWatch(self.pgn)
 
     def extra_repr(self) -> str:
         """What goes into the number, for ``print``."""

@@ -142,15 +142,21 @@ class ImageLoss(nn.Module, abc.ABC):
             images = self._prepare(target, "target")
             with torch.autocast(images.device.type, enabled=False):
                 embeddings, raw = self._encode(images)
-        return EncodedTarget(self.signature(), self._state(), tuple(target.shape), embeddings, raw)  # type: ignore[arg-type]
+        made_by = self._signature(exact=False)
+        return EncodedTarget(made_by, self._state(), tuple(target.shape), embeddings, raw)  # type: ignore[arg-type]
 
     @abc.abstractmethod
     def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:
         """Embeddings of each tap for images in [0, 1], and whether spatial ones are raw."""
 
-    def _state(self) -> tuple[object, ...]:
-        """What must not change while an encoded target is in use."""
-        return ()
+    def _state(self) -> str:
+        """What must not change while an encoded target is in use: the weights by content, and their type."""
+        return ""
+
+    def _signature(self, *, exact: bool) -> str:
+        """`signature`; if not ``exact``, weights are hashed only where a look at them shows a change."""
+        del exact
+        return self.signature()
 
     def _prepare(self, images: Tensor, name: str) -> Tensor:
         """Check, map to [0, 1], apply the colour policy: -> (N or N*C, C, H, W)."""
@@ -189,14 +195,16 @@ class ImageLoss(nn.Module, abc.ABC):
             )
         if torch.compiler.is_compiling():
             return target
-        if target.signature != self.signature():
+        state, signature = self._state(), self._signature(exact=False)
+        if target.signature.split("|")[0] == self.name and target.state != state:
+            raise EncodingError(
+                "the encoded target is stale: the weights of the loss that made it are not those that this "
+                "loss has now; encode it again"
+            )
+        if target.signature != signature or target.state != state:
             raise EncodingError(
                 "the encoded target was made by another loss; encode it with this one.\n"
-                f"  made by: {target.signature}\n  this is: {self.signature()}"
-            )
-        if target.state != self._state():
-            raise EncodingError(
-                "the encoded target is stale: the loss's weights changed since; encode it again"
+                f"  made by: {target.signature}\n  this is: {signature}"
             )
         device = target.embeddings[0][0].device
         if device != images.device:

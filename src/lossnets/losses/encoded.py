@@ -19,14 +19,14 @@ class EncodedTarget:
 
     Attributes:
         signature: of the loss that made it; no other loss accepts it.
-        state: version counters of the loss's tensors when it was made; once they change it is stale.
+        state: hash of the weights that made it; a loss with other weights refuses it, an equal one takes it.
         shape: (N, C, H, W) of the target.
         embeddings: per tap, what the distance needs of the features.
         raw: whether spatial embeddings are features as they are (half precision), not yet normalised.
     """
 
     signature: str
-    state: tuple[object, ...]
+    state: str
     shape: tuple[int, int, int, int]
     embeddings: tuple[Embedding, ...]
     raw: bool

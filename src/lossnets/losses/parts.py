@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
+
+from urllib.parse import quote
 
 import torch
 
+from lossnets.content import Content, content_of
 from lossnets.distances import Distance, parse_distance
 from lossnets.errors import ConfigError
 from lossnets.losses.spec import LossSpec, canonical_taps, canonical_weights
@@ -18,18 +20,52 @@ Taps = Mapping[str, float] | Sequence[str] | str
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def function_hash(function: object) -> str:
-    """sha256 of a function's source; of its address where there is none, so that it equals no other."""
-    try:
-        text = inspect.getsource(function)  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        text = repr(function)
-    return hashlib.sha256(text.encode()).hexdigest()
+class TapWeights(Mapping[str, float]):
+    """{tap: weight} of a loss, in the order of computation; part of its name, so it cannot be changed."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._weights = dict(weights)
+
+    def __getitem__(self, tap: str) -> float:
+        return self._weights[tap]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def __repr__(self) -> str:
+        return repr(self._weights)
+
+    def __setitem__(self, tap: str, weight: float) -> NoReturn:
+        raise fixed_weights()
+
+    def __delitem__(self, tap: str) -> NoReturn:
+        raise fixed_weights()
 
 
-def code_hash(network: LossNetwork) -> str:
-    """sha256 of layers and operations as text."""
-    return hashlib.sha256("\n".join(str(stage) for stage in network.stages).encode()).hexdigest()
+def fixed_weights() -> ConfigError:
+    """Why tap weights cannot be changed, and what to do."""
+    return ConfigError(
+        "tap_weights are part of the loss's name and cannot be changed. Build another loss with the weights "
+        "that you want: PerceptualLoss(network, {tap: weight}); the same LossNetwork may serve both"
+    )
+
+
+def own_identity(part: str, value: object, stated: str) -> str:
+    """What a signature says of a function or network of the user's own: ``function:sha256:...``.
+
+    Args:
+        part: ``function`` or ``code``.
+        value: what is identified by content, or what its `Content` is known to be.
+        stated: what its author says that it is, instead of its content; or empty.
+    """
+    if stated:
+        return f"{part}:stated:{quote(stated, safe='/._-+~ ')}"
+    content = value if isinstance(value, Content) else content_of(value)
+    kind = f"unidentified({','.join(content.unidentified)})" if content.unidentified else "sha256"
+    return f"{part}:{kind}:{content.sha256}"
 
 
 def build_network(
@@ -56,6 +92,8 @@ def build_network(
             network, None if named is None else list(named), weights=weights, pooling=pooling,
             trainable=trainable, mean=mean, std=std,
         )  # fmt: skip
+        if named is not None:
+            return built, canonical_taps(built.blueprint, named)
     elif isinstance(network, LossNetwork):
         if weights != "default" or pooling != "max" or not normalize:
             raise ConfigError(

@@ -5,6 +5,7 @@ L(x, y) = sum over taps k of weight_k * distance(features_k(x), features_k(y))
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -13,15 +14,18 @@ from torch import Tensor, nn
 
 from lossnets.distances import Distance
 from lossnets.errors import ConfigError
+from lossnets.frozen import Follower, Move
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.heads import check_head, head_hash
-from lossnets.losses.parts import Taps, build_network, code_hash, function_hash, make_spec
+from lossnets.losses.parts import TapWeights, Taps, build_network, fixed_weights, make_spec, own_identity
+from lossnets.losses.spec import LossSpec
 from lossnets.networks import LossNetwork
 from lossnets.networks.catalogue import DEFAULT_NETWORK
 from lossnets.networks.load import Weights
 from lossnets.networks.weights import state_sha256
+from lossnets.torch_state import standard_state
 
 
 class PerceptualLoss(ImageLoss):
@@ -51,6 +55,8 @@ class PerceptualLoss(ImageLoss):
         channel_weights: {tap: non-negative (C,) tensor}, e.g. of a trained head.
         trainable: ``none``, ``head`` (the channel weights, kept non-negative) or ``all``.
         double_backward: allow second derivatives (gradient penalties); slower, and more memory.
+        signature: what a distance function of your own is, stated by you, in place of the hash of its code,
+            captured values, defaults and globals (functions that keep a state outside of these need it).
         validate: check the value range ``always``, on the ``first`` call, or ``never``.
         range_tolerance: share of the range by which values may leave it.
 
@@ -71,6 +77,7 @@ class PerceptualLoss(ImageLoss):
 
     network: LossNetwork
 
+    @standard_state()
     def __init__(
         self,
         network: str | LossNetwork = DEFAULT_NETWORK,
@@ -87,6 +94,7 @@ class PerceptualLoss(ImageLoss):
         channel_weights: Mapping[str, Tensor] | None = None,
         trainable: str = "none",
         double_backward: bool = False,
+        signature: str = "",
         validate: str = "always",
         range_tolerance: float = RANGE_TOLERANCE,
     ) -> None:
@@ -103,17 +111,17 @@ class PerceptualLoss(ImageLoss):
         )
         self.trainable = trainable
         self.double_backward = double_backward
-        self.tap_weights = dict(weighted)
+        self._tap_weights = TapWeights(dict(weighted))
         self._function: Distance | Callable[[Tensor, Tensor], Tensor] = (
             spec.distance if isinstance(distance, (str, Distance)) else distance
         )
-        self._function_hash = function_hash(distance) if spec.function else ""
+        self._stated = check_stated(signature, spec)
         if compute_dtype != torch.float32:
             if trainable == "all":
                 raise ConfigError(
                     "compute_dtype other than float32 needs a frozen network; use trainable='none'"
                 )
-            built.stages.to(compute_dtype)
+            built.compute_in(compute_dtype)
         if trainable == "all":
             self.network = built
         else:  # not registered: no key in state_dict(), nothing for DDP to broadcast; _apply moves it
@@ -131,13 +139,11 @@ class PerceptualLoss(ImageLoss):
         if channel_weights is not None:
             self.spec = replace(self.spec, head="custom")
         self._order = tuple(tap.name for tap in self.network.taps)
+        self._follow_images = False
         parameters = [nn.Parameter(head[name]) for name in self._order] if head else []
         self._frozen_head: tuple[Tensor, ...] = ()
         if self.trainable == "none":
             self._frozen_head = tuple(p.detach() for p in parameters)
-            self._head_hash = (
-                head_hash(dict(zip(self._order, self._frozen_head, strict=True))) if head else ""
-            )
         else:
             self.head = nn.ParameterList(parameters)
 
@@ -148,6 +154,15 @@ class PerceptualLoss(ImageLoss):
 
     def _planes(self) -> int:
         return self.network.mean.shape[1]
+
+    @property
+    def tap_weights(self) -> TapWeights:
+        """{tap: weight}, in the order of computation; cannot be changed."""
+        return self._tap_weights
+
+    @tap_weights.setter
+    def tap_weights(self, weights: object) -> None:
+        raise fixed_weights()
 
     @property
     def channel_weights(self) -> dict[str, Tensor]:
@@ -170,33 +185,40 @@ class PerceptualLoss(ImageLoss):
         return tuple(self.head)
 
     def signature(self) -> str:
-        """Name, weights and head by hash, input normalisation, version of the definitions.
+        """Name, weights and head by hash, input normalisation, version of the definitions, as they are now.
 
-        The same signature means the same number, up to rounding of the machine.
+        The same signature means the same number, up to rounding of the machine. Weights that are no longer those
+        that were loaded show as ``CHANGED``; a function or network of your own that cannot be identified by its
+        content shows as ``unidentified``, with a number that no other one has.
         """
+        return self._signature(exact=True)
+
+    def _signature(self, *, exact: bool) -> str:
+        network = self.network
+        content = network.content(exact=exact)
         if self.trainable == "all":
-            weights = f"TRAINED:state-sha256:{state_sha256(self.network.stage_state())}"
+            weights = f"TRAINED:state-sha256:{state_sha256(network.stage_state())}"
+        elif content == network.loaded_content():
+            weights = f"{network.weights_name}:sha256:{network.weights_sha256}"
         else:
-            weights = f"{self.network.weights_name}:sha256:{self.network.weights_sha256}"
-        mean, std = (
-            ",".join(f"{v:.6g}" for v in b.flatten().tolist()) for b in (self.network.mean, self.network.std)
-        )
-        head = self._head_hash if self.trainable == "none" else head_hash(self.channel_weights)
+            weights = f"CHANGED:content-sha256:{content.sha256}"
+        mean, std = (",".join(f"{v:.6g}" for v in b.flatten().tolist()) for b in (network.mean, network.std))
         parts = [self.name, f"weights:{weights}", f"mean:{mean}", f"std:{std}"]
+        head = head_hash(self.channel_weights)
         parts += [f"head:sha256:{head}"] if head else []
-        parts += [f"function:sha256:{self._function_hash}"] if self._function_hash else []
-        if self.network.spec.library == "user":  # a name of the user's own does not say what it computes
-            parts.append(f"code:sha256:{code_hash(self.network)}")
-        dtype = str(self.network.dtype).removeprefix("torch.")
+        if not isinstance(self._function, Distance):
+            parts.append(own_identity("function", self._function, self._stated))
+        if network.spec.library == "user":  # a name of the user's own does not say what it computes
+            parts.append(own_identity("code", content, network.spec.stated))
+        dtype = str(network.dtype).removeprefix("torch.")
         parts += [f"computed:{dtype}"] if dtype != self.spec.dtype else []
         return "|".join([*parts, f"numerics:{NUMERICS_VERSION}"])
 
-    def _state(self) -> tuple[object, ...]:
-        tensors = [*self.network.parameters(), *self.network.buffers()]
-        versions = sum(t._version for t in tensors if not t.is_inference())
-        return (versions, str(self.network.mean.device), str(self.network.dtype))
+    def _state(self) -> str:
+        return f"{self.network.content().sha256}:{self.network.dtype}"
 
     def _check_place(self, images: Tensor, name: str) -> None:
+        self._join_images(images.device)
         check_beside(images, name, self.network.mean)
         self.network.check_size(images.shape[2], images.shape[3])
 
@@ -279,16 +301,27 @@ class PerceptualLoss(ImageLoss):
             shares = {tap: self._function.per_channel(*p) for tap, p in zip(self._order, pairs, strict=True)}
         return {tap: self._unfold(share, input.shape[0]) for tap, share in shares.items()}
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PerceptualLoss:
-        """Move and convert what is not registered as well."""
+    @standard_state()
+    def _apply(self, fn: Move, recurse: bool = True) -> PerceptualLoss:
+        """Let the frozen network and head follow the host; their values and precision stay."""
         network = self.network
-        exact = (network.mean, network.std, *self._frozen_head)
+        follower = Follower(fn, network.mean.device, torch.float32)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.trainable != "all":
             network._apply(fn)
-        network.mean, network.std, *head = (_at_least_float32(fn(t), t) for t in exact)
-        self._frozen_head = tuple(head)
+        self._frozen_head = tuple(follower(weights) for weights in self._frozen_head)
         return self
+
+    def _replicate_for_data_parallel(self) -> PerceptualLoss:
+        """A replica of `torch.nn.DataParallel`, which copies what is registered: the frozen network is not."""
+        replica: PerceptualLoss = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        replica._follow_images = self.trainable != "all"
+        return replica
+
+    def _join_images(self, device: torch.device) -> None:
+        if self._follow_images and self.network.mean.device != device:
+            object.__setattr__(self, "network", copy.deepcopy(self.network).to(device))
+            self._frozen_head = tuple(weights.to(device) for weights in self._frozen_head)
 
     def extra_repr(self) -> str:
         """What goes into the number, for ``print``."""
@@ -302,9 +335,16 @@ class PerceptualLoss(ImageLoss):
         )
 
 
-def _at_least_float32(moved: Tensor, original: Tensor) -> Tensor:
-    """Constants follow a move, but never into half precision, which would change the number."""
-    return original.to(moved.device) if moved.dtype in (torch.float16, torch.bfloat16) else moved
+def check_stated(signature: str, spec: LossSpec) -> str:
+    """What the author of a distance function says that it is; only with such a function."""
+    if not isinstance(signature, str) or "|" in signature:
+        raise ConfigError(f"signature must be text without '|'; got {signature!r}")
+    if signature and not spec.function:
+        raise ConfigError(
+            "signature is for a distance function of your own; the distances of this package say themselves "
+            "what they are. A network of your own takes it in wrap_network(..., signature=...)"
+        )
+    return signature
 
 
 def _own_distance(function: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:

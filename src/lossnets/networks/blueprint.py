@@ -24,6 +24,7 @@ from lossnets.networks.hooked import describe_hooked
 from lossnets.networks.points import layer_aliases
 from lossnets.networks.spec import NetworkSpec, Tap
 from lossnets.networks.verify import verify_trace
+from lossnets.torch_state import standard_state
 
 logger = logging.getLogger("lossnets")
 
@@ -88,6 +89,7 @@ def trace_library(model: nn.Module, library: str) -> TracedNetwork:
     return trace(model, leaves=fx_rules.get_notrace_modules(), functions=fx_rules.get_notrace_functions())
 
 
+@standard_state()
 def blueprint(name: str, pooling: str = "max") -> Blueprint:
     """The blueprint of a network by name (see `catalogue.list_networks`).
 
@@ -206,15 +208,23 @@ def swap_pooling(model: nn.Module, pooling: str) -> nn.Module:
     return model
 
 
+@standard_state()
 def user_blueprint(
-    module: nn.Module, name: str, size: tuple[int, int], channels: int, points: Iterable[str]
+    module: nn.Module,
+    name: str,
+    size: tuple[int, int],
+    channels: int,
+    points: Iterable[str],
+    stated: str = "",
 ) -> Blueprint:
     """The blueprint of a user's own module (deep-copied: the user's object is left as it is)."""
     parameters = sum(p.numel() for p in module.parameters())
-    spec = NetworkSpec(name=name, library="user", points=tuple(points), parameters=parameters)
+    spec = NetworkSpec(
+        name=name, library="user", points=tuple(points), parameters=parameters, stated=stated
+    )
     try:
         own = copy.deepcopy(module).eval()
     except Exception as error:  # arbitrary attributes of the module
         raise ConfigError(f"module {type(module).__name__} cannot be copied: {error}") from error
     made = make_blueprint(spec, own, lambda: copy.deepcopy(own), size, channels)
-    return replace(made, recipe=(user_blueprint, (own, name, size, channels, tuple(points))))
+    return replace(made, recipe=(user_blueprint, (own, name, size, channels, tuple(points), stated)))

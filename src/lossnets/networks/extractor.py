@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lossnets.content import Content
 from lossnets.errors import ConfigError, ImageError, WeightsError
+from lossnets.frozen import ContentWatch, Follower, Move
 from lossnets.images.contract import check_layout, check_values
 from lossnets.networks.blueprint import Blueprint
 from lossnets.networks.describe import smallest_image, without_data
@@ -16,6 +19,7 @@ from lossnets.networks.first_layer import speed_up_first_layer
 from lossnets.networks.graph import Stages, cut
 from lossnets.networks.hooked import HookedStages
 from lossnets.networks.spec import NetworkSpec, Tap
+from lossnets.torch_state import constant, standard_state
 
 
 class LossNetwork(nn.Module):
@@ -40,6 +44,7 @@ class LossNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
+    @standard_state()
     def __init__(
         self,
         blueprint: Blueprint,
@@ -71,13 +76,17 @@ class LossNetwork(nn.Module):
         self.taps: tuple[Tap, ...] = tuple(records[module] for module in order)
         for name, values in (("mean", mean), ("std", std)):
             device = next((p.device for p in self.stages.parameters()), None)
-            buffer = torch.tensor([float(v) for v in values], device=device).view(1, -1, 1, 1)
-            self.register_buffer(name, buffer, persistent=False)
+            self.register_buffer(name, constant(values, device).view(1, -1, 1, 1), persistent=False)
         self.requires_grad_(trainable)
         if blueprint.traced is not None:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train(False)
         self._sizes: tuple[int, int] | None = None
+        self._own_dtype = self.dtype
+        self._emptied = any(tensor.is_meta for tensor in self.stage_state().values())
+        self.register_load_state_dict_post_hook(_is_filled)
+        self.check_filled()
+        self._forget_content()
 
     @property
     def spec(self) -> NetworkSpec:
@@ -99,6 +108,9 @@ class LossNetwork(nn.Module):
         Raises:
             WeightsError: a tap lies behind the deepest one that this network was cut at.
         """
+        changed = self.changed()
+        if changed and not self._same_structure():
+            return self._copy_as_it_is(taps)
         state = {**self._spare, **self.stage_state()}
         network = LossNetwork(
             self.blueprint,
@@ -112,7 +124,30 @@ class LossNetwork(nn.Module):
             trainable=self.trainable,
         )
         network.mean, network.std = self.mean, self.std
+        network._forget_content()
+        network._as_built = not changed
         return network
+
+    def changed(self) -> bool:
+        """Whether the network is another one than was built: its weights, hooks or settings were changed."""
+        if self._as_built and self._watch.unchanged():
+            return False
+        return self.loaded_content() != self.content()
+
+    def _same_structure(self) -> bool:
+        loaded = self.loaded_content()
+        return self.trainable or (loaded is not None and loaded.structure == self.content().structure)
+
+    def _copy_as_it_is(self, taps: Sequence[str]) -> LossNetwork:
+        """A network that somebody put hooks or other layers into: it cannot be cut anew without losing them."""
+        wanted = {self.blueprint.resolve(tap).name for tap in taps}
+        if wanted != {tap.name for tap in self.taps}:
+            raise ConfigError(
+                f"the layers of {self.name} were changed after it was loaded, so it cannot be cut at other "
+                f"taps: it has {', '.join(tap.name for tap in self.taps)}. Load it with the taps that you "
+                "need, then change it; or change a module of your own and pass it to wrap_network"
+            )
+        return copy.deepcopy(self)
 
     def stage_state(self) -> dict[str, Tensor]:
         """Tensors of all stages under the network's own parameter names (shared, not copied)."""
@@ -122,11 +157,81 @@ class LossNetwork(nn.Module):
             state.update(stage.state_dict(keep_vars=self.trainable))
         return state
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LossNetwork:
-        """Move and convert the tensors behind the deepest tap as well."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._spare = {key: fn(tensor) for key, tensor in self._spare.items()}
+    @standard_state()
+    def _apply(self, fn: Move, recurse: bool = True) -> LossNetwork:
+        """Follow a host to a device or to float64; a frozen network keeps its values and its precision.
+
+        A trainable one obeys its host, and is refused once it was moved without its values.
+        """
+        follower = Follower(fn, self.mean.device, self._own_dtype)
+        self.loaded_content()  # before anything changes
+        if self.trainable:
+            constants = (self.mean, self.std)
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+            self.mean, self.std = (follower(tensor) for tensor in constants)
+            if not follower.keeps:
+                self._emptied = True
+            self._spare = {key: follower(tensor) for key, tensor in self._spare.items()}
+        elif follower.apply(self):
+            self._spare = {key: follower(tensor) for key, tensor in self._spare.items()}
         return self
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Let a frozen network's layers compute in another floating type, which then is its own."""
+        self.stages.to(dtype)  # type: ignore[call-overload]
+        self._own_dtype = dtype
+        self._forget_content()
+
+    def content(self, *, exact: bool = False) -> Content:
+        """What the network holds now: its operations, tensors, hooks, mean and std, as one hash.
+
+        Args:
+            exact: hash every value again; else only where a look at it shows a change.
+        """
+        if not self._as_built:
+            return self._watch.content(exact=exact)
+        self._as_built = False
+        unchanged = self._watch.unchanged()
+        content = self._watch.content(exact=exact)
+        self._loaded = content if unchanged else None
+        return content
+
+    def loaded_content(self) -> Content | None:
+        """What the network held when it was built; None where it was changed before anybody asked."""
+        if self._as_built:
+            self.content()
+        return self._loaded
+
+    def _forget_content(self) -> None:
+        """The network as it is now counts as built; hashed when somebody asks."""
+        self._watch = ContentWatch(self.stages, self._constants)
+        self._as_built = True
+        self._loaded: Content | None = None
+
+    def _constants(self) -> tuple[Tensor, ...]:
+        return self.mean, self.std
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: everything but the watch, which holds addresses of this process."""
+        self.loaded_content()
+        return {key: value for key, value in self.__dict__.items() if key != "_watch"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._watch = ContentWatch(self.stages, self._constants)
+
+    def check_filled(self) -> None:
+        """Refuse a network whose weights have no values.
+
+        Raises:
+            WeightsError: it was built, or moved, without its values.
+        """
+        if self._emptied:
+            raise WeightsError(
+                f"the weights of {self.name} have no values: something put them on the meta device "
+                "(init_empty_weights, to_empty). Build the loss outside of it, or fill the weights again "
+                "with load_state_dict"
+            )
 
     @property
     def min_size(self) -> int:
@@ -142,6 +247,7 @@ class LossNetwork(nn.Module):
                 self._sizes = self._probe_sizes()
         return self._sizes
 
+    @standard_state()
     def _probe_sizes(self) -> tuple[int, int]:
         channels = self.mean.shape[1]
         empty = without_data(self.stages).float()
@@ -166,6 +272,7 @@ class LossNetwork(nn.Module):
         Raises:
             ImageError: too small, or not the one size that the network takes.
         """
+        self.check_filled()
         fixed = self.blueprint.fixed_size
         if fixed is not None and (height, width) != fixed:
             raise ImageError(
@@ -232,6 +339,11 @@ class LossNetwork(nn.Module):
             f"name={self.name!r}, weights={self.weights_name!r}, sha256={self.weights_sha256[:12]}..., "
             f"taps={[tap.name for tap in self.taps]}, mean={mean}, std={std}, trainable={self.trainable}"
         )
+
+
+def _is_filled(network: LossNetwork, keys: Any) -> None:
+    """After `load_state_dict`: the weights have values again, unless some are missing."""
+    network._emptied = network._emptied and bool(keys.missing_keys)
 
 
 def _to_nchw(features: Tensor, layout: str) -> Tensor:

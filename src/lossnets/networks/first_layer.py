@@ -29,6 +29,7 @@ class ImageConv2d(nn.Conv2d):
             or self.weight.requires_grad
             or torch.compiler.is_compiling()
             or torch.is_autocast_enabled("cpu")
+            or torch.jit.is_tracing()
             or torch._C._are_functorch_transforms_active()
             or torch.autograd.forward_ad._current_level >= 0
         )
@@ -84,28 +85,12 @@ def speed_up_first_layer(stage: fx.GraphModule) -> None:
     for node in image.users if image is not None else ():
         if node.op != "call_module":
             continue
-        path = str(node.target)
-        layer = stage.get_submodule(path)
+        layer = stage.get_submodule(str(node.target))
         if type(layer) is nn.Conv2d and _fits(layer):
-            parent, _, name = path.rpartition(".")
-            setattr(stage.get_submodule(parent), name, _replacement(layer))
+            layer.__class__ = ImageConv2d  # so that hooks, norms and settings of the layer stay as they are
 
 
 def _fits(layer: nn.Conv2d) -> bool:
     strided = layer.stride[0] == layer.stride[1] > 1 and layer.kernel_size[0] == layer.kernel_size[1]
     plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
     return strided and plain and not isinstance(layer.padding, str)
-
-
-def _replacement(layer: nn.Conv2d) -> ImageConv2d:
-    with torch.device("meta"):
-        faster = ImageConv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]
-            layer.stride,  # type: ignore[arg-type]
-            layer.padding,  # type: ignore[arg-type]
-            bias=layer.bias is not None,
-        )
-    faster.weight, faster.bias = layer.weight, layer.bias
-    return faster.train(layer.training)

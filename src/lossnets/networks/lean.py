@@ -73,11 +73,17 @@ def _overwrite_before_activation(graph: fx.Graph, root: nn.Module, kept: set[fx.
 
 def _is_relu(node: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
-        return type(root.get_submodule(str(node.target))) is nn.ReLU
+        return _is_plain(root.get_submodule(str(node.target)), (nn.ReLU,))
     return node.op == "call_function" and node.target in _RELU_FUNCTIONS
 
 
 def _keeps_no_result(node: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
-        return type(root.get_submodule(str(node.target))) in _SAFE_PRODUCERS
+        return _is_plain(root.get_submodule(str(node.target)), _SAFE_PRODUCERS)
     return node.op == "call_function" and node.target in _SAFE_FUNCTIONS
+
+
+def _is_plain(layer: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    """A layer of exactly one of the kinds, with no hook that would see, or change, what passes."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return type(layer) in kinds and not any(vars(layer)[name] for name in hooks)

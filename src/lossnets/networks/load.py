@@ -17,11 +17,13 @@ from lossnets.networks import weights as weight_files
 from lossnets.networks.blueprint import Blueprint, blueprint, user_blueprint
 from lossnets.networks.extractor import LossNetwork
 from lossnets.networks.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, WeightsSpec
+from lossnets.torch_state import standard_state
 
 Weights = str | os.PathLike[str] | Mapping[str, Tensor]
 _RANDOM = re.compile(r"random(?:-(\d+))?")
 
 
+@standard_state()
 def load_network(
     name: str = catalogue.DEFAULT_NETWORK,
     taps: Sequence[str] | None = None,
@@ -73,6 +75,7 @@ def load_network(
     )
 
 
+@standard_state()
 def wrap_network(
     module: nn.Module,
     taps: Sequence[str] | None = None,
@@ -82,6 +85,7 @@ def wrap_network(
     std: Sequence[float] = IMAGENET_STD,
     size: tuple[int, int] = (224, 224),
     trainable: bool = False,
+    signature: str = "",
 ) -> LossNetwork:
     """Make a loss network of your own ``nn.Module``, which takes one (N, C, H, W) tensor.
 
@@ -93,6 +97,8 @@ def wrap_network(
         std: per channel, of images in [0, 1].
         size: an image size (H, W) that the module accepts, for networks that take only one.
         trainable: leave the parameters trainable and obey `train`.
+        signature: what the module computes, stated by you; default: a hash of its layers, attributes, hooks
+            and code. A module that keeps a state outside of these needs it to be known again.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True))
     >>> network = wrap_network(net, ["0", "1"], mean=[0.5], std=[0.5])
@@ -107,7 +113,9 @@ def wrap_network(
         )
     if taps is not None and not list(taps):
         raise ConfigError("taps must name at least one extraction point; got none")
-    plan = user_blueprint(module, name or type(module).__name__, size, len(mean), taps or ())
+    if not isinstance(signature, str) or "|" in signature:
+        raise ConfigError(f"signature must be text without '|'; got {signature!r}")
+    plan = user_blueprint(module, name or type(module).__name__, size, len(mean), taps or (), signature)
     state = {key: value.detach().clone() for key, value in module.state_dict().items()}
     return LossNetwork(
         plan,

@@ -88,6 +88,8 @@ class NetworkSpec:
         gmacs: 10^9 multiply-accumulates for one image of the library's evaluation size.
         top1: ImageNet-1k top-1 accuracy in per cent, from the metadata of the weights.
         top5: ImageNet-1k top-5 accuracy in per cent, from the metadata of the weights.
+        notes: for the listings.
+        stated: what the author of an own network says that it is, in place of the hash of its content.
     """
 
     name: str
@@ -100,3 +102,4 @@ class NetworkSpec:
     top1: float | None = None
     top5: float | None = None
     notes: str = field(default="", compare=False)
+    stated: str = ""

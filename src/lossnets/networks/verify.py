@@ -2,7 +2,8 @@
 
 Tracing runs a module's Python code once, on a stand-in for a tensor. Code that asks what it was given,
 keeps a count, draws random numbers, or enters a context (``no_grad``, autocast) may take another way then.
-Both are therefore run on one small image, and compared tap by tap.
+Both are therefore run on one small image, and compared tap by tap; the deepest one also as a loss computes
+it, rewritten for speed and memory, with its gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from lossnets.networks.graph import TracedNetwork, UntraceableError, trace
+from lossnets.networks.first_layer import speed_up_first_layer
+from lossnets.networks.graph import TracedNetwork, UntraceableError, cut, trace
 from lossnets.networks.hooked import HookedStages
 
 _SMALL = ((64, 80), (64, 64), (128, 128))
@@ -24,7 +26,7 @@ _TOLERANCE = 1e-4
 def verify_trace(
     model: nn.Module, taps: Iterable[str], sizes: Iterable[tuple[int, int]], channels: int
 ) -> None:
-    """Run ``model`` and its traced graph on one image and compare all taps that are modules.
+    """Run ``model`` and its traced graph on one image; compare all taps that are modules, and a gradient.
 
     Args:
         model: with its numbers, in eval mode; it is copied, not run.
@@ -42,7 +44,9 @@ def verify_trace(
             images = _images(model, size, channels)
             eager = _eager(copy.deepcopy(model), paths, images)
             if eager is not None:
-                _compare(eager, _graph(trace(copy.deepcopy(model)), images))
+                traced = trace(copy.deepcopy(model))
+                _compare(eager, _graph(traced, images))
+                _compare_rewritten(eager, traced, images)
                 return
     finally:
         torch.random.set_rng_state(state)
@@ -99,3 +103,31 @@ def _compare(eager: dict[str, Tensor], graph: dict[str, Any]) -> None:
         )
         if not same:
             raise UntraceableError(f"the traced graph computes something else at {path!r}")
+
+
+def _compare_rewritten(eager: dict[str, Tensor], traced: TracedNetwork, images: Tensor) -> None:
+    """The way that a loss takes, cut and rewritten for speed and memory: its values and its gradient."""
+    path = next((name for name in reversed(traced.outputs) if name in eager), None)
+    if path is None:
+        return
+    stages, _ = cut(traced, [path])
+    speed_up_first_layer(stages[0])  # type: ignore[arg-type]
+    own = images.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        (features,) = stages.iterate((own * 1).contiguous(memory_format=torch.channels_last))
+    _compare({path: eager[path]}, {path: features})
+    if not features.requires_grad:
+        return
+    direction = torch.randn(features.shape, generator=torch.Generator().manual_seed(1)).to(features)
+    wanted, got = (
+        torch.autograd.grad(output, leaf, direction, allow_unused=True)[0]
+        for output, leaf in ((eager[path], images), (features, own))
+    )
+    same = wanted is None or (
+        got is not None
+        and torch.allclose(
+            got, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * float(wanted.abs().max()), equal_nan=True
+        )
+    )
+    if not same:
+        raise UntraceableError(f"the rewritten graph has another gradient at {path!r}")

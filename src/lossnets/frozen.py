@@ -1,0 +1,160 @@
+"""What every frozen network shares: it follows its host without changing its numbers, and knows what it holds.
+
+A host model is moved, cast to half precision, emptied and filled again. A frozen loss inside it follows to the
+device and keeps its values: its number is promised to be that of float32. Whoever changes the weights all the
+same is found out by `ContentWatch`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossnets.content import Content, content_of
+
+Move = Callable[[Tensor], Tensor]
+"""What `torch.nn.Module._apply` is given: makes another tensor of a tensor."""
+
+_TENSORS = ("_parameters", "_buffers")
+_TABLES = (*_TENSORS, "_modules", "_forward_hooks", "_forward_pre_hooks")
+_SAMPLE = 16
+_PROBE = 64
+
+
+class Follower:
+    """Applies a move of the host to frozen tensors, so that their values and their precision stay.
+
+    - A move to a device is followed; one to the meta device is not, since it would lose the values.
+    - A cast to float64 is followed; one to half precision or back is not.
+    - A move that makes tensors without values (``to_empty``) only moves them.
+
+    Args:
+        move: what the host applies to its own tensors.
+        device: where the frozen tensors are.
+        dtype: what floating-point tensors return to from float64.
+    """
+
+    def __init__(self, move: Move, device: torch.device, dtype: torch.dtype) -> None:
+        self.move = move
+        self.dtype = dtype
+        probe = torch.frombuffer(bytearray(os.urandom(_PROBE)), dtype=torch.uint8).to(device, torch.float32)
+        wanted = probe.cpu().clone()
+        moved = move(probe)
+        self.stays = moved.is_meta
+        self.device = device if self.stays else moved.device
+        # Values that no memory holds by chance: a move that loses them loses those of the weights, too.
+        self.keeps = not self.stays and bool((moved.detach().cpu() == wanted.to(moved.dtype)).all())
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """The tensor where the host went, with the values that it had."""
+        if self.stays:
+            return tensor
+        if not self.keeps:
+            return tensor.to(self.device)
+        moved = self.move(tensor)
+        if moved.dtype == tensor.dtype or moved.dtype == torch.float64:
+            return moved
+        returning = tensor.dtype == torch.float64
+        return tensor.to(moved.device, self.dtype if returning else tensor.dtype)
+
+    def apply(self, module: nn.Module) -> bool:
+        """Move all parameters and buffers of a frozen module; whether any tensor was replaced."""
+        replaced = False
+        for part in module.modules():
+            for table in (part._parameters, part._buffers):
+                for name, tensor in table.items():
+                    moved = None if tensor is None else self(tensor.detach())
+                    if tensor is None or moved is None or _same_memory(moved, tensor):
+                        continue
+                    replaced = True
+                    is_parameter = isinstance(tensor, nn.Parameter)
+                    table[name] = nn.Parameter(moved, requires_grad=False) if is_parameter else moved
+        return replaced
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    return a.data_ptr() == b.data_ptr() and a.dtype == b.dtype and a.stride() == b.stride()
+
+
+class ContentWatch:
+    """The content of a frozen module, hashed once and again only after a change.
+
+    What is looked at each time costs less than a pass through the network by far: each tensor's place in memory, its version counter
+    and a few of its bytes (``.data`` bypasses the counter), each module's attributes, hooks and children.
+    Old memory is held until the next look, so that no address is given twice.
+
+    Args:
+        module: what is watched.
+        constants: gives tensors that belong to it.
+    """
+
+    def __init__(self, module: nn.Module, constants: Callable[[], tuple[Tensor, ...]] = tuple) -> None:
+        self._module = module
+        self._constants = constants
+        self._content: Content | None = None
+        self._look()
+
+    def _look(self) -> None:
+        parts = [vars(part) for part in self._module.modules()]
+        self._parts = [(own, *_holdings(own), [own[table] for table in _TABLES]) for own in parts]
+        tensors = [t for own in parts for table in _TENSORS for t in own[table].values() if t is not None]
+        self._extra = self._constants()
+        self._tensors = [_Sight(tensor) for tensor in (*tensors, *self._extra) if not tensor.is_meta]
+
+    def unchanged(self) -> bool:
+        """Whether nothing has changed since the last look, as far as a look can tell."""
+        try:
+            for own, attributes, held, tables in self._parts:
+                if (
+                    list(own.values()) != attributes
+                    or [x for table in tables for x in table.values()] != held
+                ):
+                    return False
+        except Exception:  # an attribute that is another one now, and does not compare
+            return False
+        same = all(a is b for a, b in zip(self._constants(), self._extra, strict=True))
+        return same and all([sight.unchanged() for sight in self._tensors])
+
+    def content(self, *, exact: bool = False) -> Content:
+        """What the module holds now.
+
+        Args:
+            exact: hash every value again, also where a look finds no change.
+        """
+        if self._content is None or exact or not self.unchanged():
+            self._content = content_of((self._module, *self._constants()))
+            self._look()
+        return self._content
+
+
+def _holdings(own: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """A module's attributes, and its tensors, children and hooks: compared first by identity, then by value."""
+    return list(own.values()), [item for table in _TABLES for item in own[table].values()]
+
+
+class _Sight:
+    """Where a tensor lies, its version, and its first and last bytes."""
+
+    __slots__ = ("address", "memory", "samples", "seen", "tensor", "version")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.memory = tensor.untyped_storage()  # held, so that the addresses below stay readable
+        self.address = tensor.data_ptr()
+        self.version = 0 if tensor.is_inference() else tensor._version
+        size = tensor.numel() * tensor.element_size()
+        readable = tensor.device.type == "cpu" and size >= _SAMPLE
+        places = dict.fromkeys((self.address, self.address + size - _SAMPLE)) if readable else ()
+        self.samples = [(ctypes.c_char * _SAMPLE).from_address(place) for place in places]
+        self.seen = [sample.raw for sample in self.samples]
+
+    def unchanged(self) -> bool:
+        tensor = self.tensor
+        if tensor.data_ptr() != self.address or [sample.raw for sample in self.samples] != self.seen:
+            return False
+        return (0 if tensor.is_inference() else tensor._version) == self.version
