@@ -2,8 +2,8 @@
 
 Two objects of equal content have one hash, in this process and in another one. That holds for numbers, texts,
 containers, tensors, arrays, modules with their hooks, and functions: their code, default arguments, captured
-values, the globals that they read, and the object that a method belongs to. An object that does not show what it
-holds (a generator, a handle of a compiled library) gets a hash that no other object shares.
+values, the globals that they read, and the object that a method belongs to. An object that does not show
+what it holds (a generator, a handle of a compiled library) gets a hash that no other object shares.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TABLES = ("_parameters", "_buffers", "_modules")
 _BOOKKEEPING = frozenset((
     *_TABLES, "_non_persistent_buffers_set", "_is_full_backward_hook", "_forward_hooks_with_kwargs",
     "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
-    "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks", "_is_hf_initialized",
+    "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
 ))  # fmt: skip
 
 
@@ -237,8 +237,12 @@ class _Walk:
 
     def _module(self, module: nn.Module) -> None:
         """A torch module: its class, what is set on it, its hooks, tensors and children."""
+        parts = getattr(type(module), "content_parts", None)
+        if parts is not None:  # it knows what of it changes a number
+            self._sequence("parts", parts(module))
+            return
         graph = isinstance(module, fx.GraphModule)
-        if graph:
+        if isinstance(module, fx.GraphModule):
             self._graph(module.graph)
         else:
             self.add(type(module))
@@ -338,11 +342,15 @@ def _number_of(value: object) -> str:
         return known[1]
     number = uuid.uuid4().hex
     try:
-        held: Any = weakref.ref(value, lambda _, key=id(value): _numbers.pop(key, None))  # type: ignore[misc]
+        held: Any = weakref.ref(value, functools.partial(_forget_number, id(value)))
     except TypeError:
         held = value  # kept alive, so that its address is not given to another object
     _numbers[id(value)] = (held, number)
     return number
+
+
+def _forget_number(key: int, _: object) -> None:
+    _numbers.pop(key, None)
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -1,8 +1,8 @@
-"""What every frozen network shares: it follows its host without changing its numbers, and knows what it holds.
+"""What every frozen network shares: it follows its host with its numbers unchanged, and knows what it holds.
 
-A host model is moved, cast to half precision, emptied and filled again. A frozen loss inside it follows to the
-device and keeps its values: its number is promised to be that of float32. Whoever changes the weights all the
-same is found out by `ContentWatch`.
+A host model is moved, cast to half precision, emptied and filled again. A frozen loss inside it follows to
+the device and keeps its values: its number is promised to be that of float32. Whoever changes the weights all
+the same is found out by `ContentWatch`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class Follower:
                         continue
                     replaced = True
                     is_parameter = isinstance(tensor, nn.Parameter)
-                    table[name] = nn.Parameter(moved, requires_grad=False) if is_parameter else moved
+                    new = nn.Parameter(moved, requires_grad=False) if is_parameter else moved
+                    table[name] = new  # type: ignore[assignment] # a parameter in the table of parameters
         return replaced
 
 
@@ -84,9 +85,9 @@ def _same_memory(a: Tensor, b: Tensor) -> bool:
 class ContentWatch:
     """The content of a frozen module, hashed once and again only after a change.
 
-    What is looked at each time costs less than a pass through the network by far: each tensor's place in memory, its version counter
-    and a few of its bytes (``.data`` bypasses the counter), each module's attributes, hooks and children.
-    Old memory is held until the next look, so that no address is given twice.
+    A look costs a small part of a pass through the network. It sees each tensor's place in memory, its
+    version counter and a few of its bytes (``.data`` bypasses the counter), and each module's attributes,
+    hooks and children. Old memory is held until the next look, so that no address is given twice.
 
     Args:
         module: what is watched.
@@ -118,7 +119,7 @@ class ContentWatch:
         except Exception:  # an attribute that is another one now, and does not compare
             return False
         same = all(a is b for a, b in zip(self._constants(), self._extra, strict=True))
-        return same and all([sight.unchanged() for sight in self._tensors])
+        return same and all(sight.unchanged() for sight in self._tensors)
 
     def content(self, *, exact: bool = False) -> Content:
         """What the module holds now.
@@ -133,7 +134,7 @@ class ContentWatch:
 
 
 def _holdings(own: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-    """A module's attributes, and its tensors, children and hooks: compared first by identity, then by value."""
+    """A module's attributes, and its tensors, children and hooks: compared by identity, then by value."""
     return list(own.values()), [item for table in _TABLES for item in own[table].values()]
 
 

@@ -31,6 +31,7 @@ from lossnets.distances.compare import (
 from lossnets.distances.kernel import fused_spatial, plain_spatial, unit_target
 from lossnets.distances.normalise import at_least_float32, unit_normalise
 from lossnets.errors import ConfigError, unknown_name
+from lossnets.torch_state import operations_are_watched
 
 _VECTORS = {"mean": mean_vectors, "sort": sorted_vectors, "gram": gram_vectors}
 _SUMS = ("spatial+mean", "spatial+sort")
@@ -83,16 +84,19 @@ class Distance:
         """The comparisons that are added up: ``spatial+mean`` -> ``("spatial", "mean")``."""
         return tuple(self.compare.split("+"))
 
-    def __call__(self, a: Tensor, b: Tensor, channel_weights: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, a: Tensor, b: Tensor, channel_weights: Tensor | None = None, *, plain: bool = False
+    ) -> Tensor:
         """Compare two feature maps: (N, C, H, W) x 2 -> (N,).
 
         Args:
             a: features that a gradient may flow to.
             b: features of the target; a gradient flows to them too if they require one.
             channel_weights: (C,), non-negative; not for ``gram``.
+            plain: use ordinary operations only, which can be differentiated twice.
         """
         raw = self.compare == "spatial"
-        return self.between(a, (b,) if raw else self.embed(b), channel_weights, raw=raw)
+        return self.between(a, (b,) if raw else self.embed(b), channel_weights, raw=raw, plain=plain)
 
     def embed(self, target: Tensor) -> tuple[Tensor, ...]:
         """What has to be kept of a target's features: one tensor per part, in float32 (or wider)."""
@@ -191,12 +195,7 @@ class Distance:
 
 def _ordinary_operations(target: Tensor) -> bool:
     """Whether a compiler, a transform or the target's gradient needs to see the single operations."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or (torch.is_grad_enabled() and target.requires_grad)
-    )
+    return operations_are_watched() or (torch.is_grad_enabled() and target.requires_grad)
 
 
 def parse_distance(text: str) -> Distance:

@@ -23,6 +23,7 @@ from torch import Tensor
 from lossnets.distances.compare import distance_map
 from lossnets.distances.normalise import EPSILON, at_least_float32, full_precision, unit_normalise
 from lossnets.errors import LossnetsError
+from lossnets.torch_state import operations_are_watched, stands_for_many
 
 _PIECE = 1 << 18  # elements of one piece: 1 MiB of float32, so that all of its copies fit a cache
 
@@ -87,8 +88,9 @@ class _FusedSpatial(torch.autograd.Function):
         # without this distance's own part: a wrong number, not an error.
         if torch.is_grad_enabled():
             raise LossnetsError(
-                "this loss was asked for a second derivative, which its fast distance does not have; "
-                "build it with double_backward=True"
+                "this loss was asked for a second derivative (create_graph=True), which its fast distance "
+                "does not have. Build it with double_backward=True, an argument of load_loss, load_preset, "
+                "PerceptualLoss, LPIPS and PixelLoss"
             )
         (gradient,) = ctx.saved_tensors
         return _scaled(gradient, above * ctx.factor), None, None, None, None, None
@@ -96,7 +98,7 @@ class _FusedSpatial(torch.autograd.Function):
 
 def _scaled(gradient: Tensor, factors: Tensor) -> Tensor:
     """Each image's gradient (N, C, H, W) times its factor (N,), in the gradient's own type."""
-    if gradient.device.type != "cpu":
+    if gradient.device.type != "cpu" or operations_are_watched() or stands_for_many(factors):
         return (gradient * factors.view(-1, 1, 1, 1)).to(gradient.dtype)
     numbers = factors.tolist()  # a product with a number is several times faster than one that broadcasts
     if len(set(numbers)) == 1:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lossnets.errors import ConfigError
+from lossnets.torch_state import standard_state
 
 HALVINGS = 3
 """Latents are 2^3 = 8 times smaller than the images."""
@@ -79,6 +80,7 @@ def _encoder(channels: int, width: int) -> nn.Sequential:
     )
 
 
+@standard_state()
 def train_decoder(
     images: Tensor, *, steps: int, batch: int = 8, channels: int = 12, width: int = 12, seed: int = 0
 ) -> LatentDecoder:

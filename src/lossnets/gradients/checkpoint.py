@@ -23,6 +23,7 @@ from lossnets.gradients.network import GradientNetwork, build_network
 from lossnets.home import atomic_write
 from lossnets.losses.base import ImageLoss
 from lossnets.networks.state_dicts import file_problem, state_sha256
+from lossnets.torch_state import standard_state
 
 __all__ = ["Card", "check_imitates", "load_pgn", "read_card", "save_pgn", "versions"]
 
@@ -95,6 +96,7 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor.contiguous().clone()  # safetensors refuses tensors that share memory
 
 
+@standard_state()
 def load_pgn(
     path: str | os.PathLike[str], *, loss: str | ImageLoss | None = None
 ) -> tuple[GradientNetwork, Card]:

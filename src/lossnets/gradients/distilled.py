@@ -20,6 +20,7 @@ from lossnets.errors import ConfigError
 from lossnets.gradients.architecture import Architecture
 from lossnets.gradients.network import GradientNetwork, Kept
 from lossnets.networks import LossNetwork, load_network
+from lossnets.torch_state import standard_state
 
 _LATER = -1.0
 """log channel weight of the thin stages before training: they start quieter than the loss's own layers."""
@@ -55,6 +56,7 @@ class DistilledGradientNetwork(GradientNetwork):
 
     is_loss = True
 
+    @standard_state()
     def __init__(
         self,
         network: str,

@@ -25,7 +25,7 @@ from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.spec import LossSpec
 from lossnets.networks.weights import state_sha256
-from lossnets.torch_state import standard_state
+from lossnets.torch_state import operations_are_watched, standard_state
 
 _COMPUTE = (torch.float32, torch.bfloat16)
 _CHANNELS = ("rgb", "gray", "per-channel")
@@ -53,7 +53,7 @@ class _WithGradient(torch.autograd.Function):
 
 def _with_gradient(images: Tensor, value: Tensor, field: Tensor) -> Tensor:
     """``value`` (N,), with ``field`` (N, C, H, W) as its gradient with respect to ``images``."""
-    if torch.compiler.is_compiling():  # the same in operations that any version can trace; adds exactly 0
+    if operations_are_watched():  # the same in operations that can be followed; adds exactly 0
         return value + ((images - images.detach()) * field).sum((1, 2, 3))
     out: Tensor = _WithGradient.apply(images, value, field)  # type: ignore[no-untyped-call]
     return out
@@ -163,7 +163,7 @@ class PGNLoss(ImageLoss):
         return self.pgn.min_size
 
     def signature(self) -> str:
-        """Name, hash of the weights as they are now, the loss that it imitates, version of the definitions."""
+        """Name, hash of the weights as they are now, the imitated loss, version of the definitions."""
         return self._signature(exact=True)
 
     def _signature(self, *, exact: bool) -> str:
@@ -201,10 +201,8 @@ class PGNLoss(ImageLoss):
         x = self.pgn.normalise(images)
         with torch.no_grad():
             kept = target.embeddings[0] if isinstance(target, EncodedTarget) else self._keep(target)
-        if (
-            self.pgn.is_loss and torch.compiler.is_compiling()
-        ):  # a compiler takes no gradient inside its graph
-            yield "proxy", self._value(x, kept)
+        if operations_are_watched():
+            yield "proxy", self._watched(x, kept)
             return
         with torch.no_grad():
             if x.requires_grad:
@@ -212,6 +210,21 @@ class PGNLoss(ImageLoss):
             else:
                 value, field = self._value(x, kept), None
         yield "proxy", value if field is None else _with_gradient(x, value, field)
+
+    def _watched(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The value with its gradient in operations that a compiler, a tracer or a transform can follow."""
+        if self.pgn.is_loss:  # its gradient is that of its value
+            return self._value(x, kept)
+        transforms = torch._C._are_functorch_transforms_active()
+        if transforms or torch.autograd.forward_ad._current_level >= 0:
+            raise ConfigError(
+                f"{self.name} predicts a gradient for backward() and torch.autograd.grad; transforms of "
+                "torch.func and forward-mode derivatives would take the derivative of the prediction. Use "
+                "the loss that it imitates there"
+            )
+        with torch.no_grad():
+            value, field = self._predict(x.detach(), kept)
+        return _with_gradient(x, value, field)
 
     def _value(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
         with self._autocast(x):
@@ -257,13 +270,13 @@ class PGNLoss(ImageLoss):
 
     @standard_state()
     def _apply(self, fn: Move, recurse: bool = True) -> PGNLoss:
-        """Let the frozen network follow the host; values stay, and so does its type (compute_dtype sets it)."""
+        """Let the frozen network follow the host; its values and its type stay."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         Follower(fn, self.pgn.mean.device, torch.float32).apply(self.pgn)
         return self
 
     def _replicate_for_data_parallel(self) -> PGNLoss:
-        """A replica of `torch.nn.DataParallel`, which copies what is registered: the frozen network is not."""
+        """A replica of `torch.nn.DataParallel`, which copies only what is registered."""
         replica: PGNLoss = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
         replica._follow_images = True
         return replica

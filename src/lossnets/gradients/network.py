@@ -9,7 +9,6 @@ from __future__ import annotations
 import abc
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lossnets.errors import ConfigError
@@ -17,6 +16,7 @@ from lossnets.gradients.architecture import Architecture
 from lossnets.gradients.backbones import Backbone, make_backbone
 from lossnets.gradients.proxies import proxy_channels, proxy_image
 from lossnets.gradients.pulls import Pull
+from lossnets.torch_state import constant, standard_state
 
 Kept = tuple[Tensor, ...]
 
@@ -37,7 +37,7 @@ class GradientNetwork(nn.Module, abc.ABC):
         super().__init__()
         self.architecture = architecture
         for name in ("mean", "std"):
-            values = torch.tensor(getattr(architecture, name)).view(1, 3, 1, 1)
+            values = constant(getattr(architecture, name)).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
     @abc.abstractmethod
@@ -115,6 +115,7 @@ class PerceptualGradientNetwork(GradientNetwork):
     (torch.Size([2, 3, 16, 16]), torch.Size([2, 3, 16, 16]))
     """
 
+    @standard_state()
     def __init__(
         self,
         backbone: str = "resnet",
@@ -157,6 +158,7 @@ class DirectGradientNetwork(GradientNetwork):
     mean over C·H·W of (C·H·W·g)² / 4, times s: that of the MSE to the proxy target that g stands for.
     """
 
+    @standard_state()
     def __init__(
         self,
         backbone: str = "resnet",

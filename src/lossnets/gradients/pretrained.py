@@ -173,4 +173,4 @@ def build_pgn(spec: LossSpec, options: dict[str, Any]) -> PGNLoss:
     return load_pgn_loss(PGNLoss, spec.network, **chosen, **options)
 
 
-register_family("pgn", Family(parse_pgn, build_pgn))
+register_family("pgn", Family(parse_pgn, build_pgn, lambda spec: (resolve(spec.network),)))

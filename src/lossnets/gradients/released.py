@@ -23,6 +23,7 @@ from lossnets.gradients.proxies import WIDENED
 from lossnets.losses.presets import PRESETS
 from lossnets.losses.spec import parse_loss
 from lossnets.networks.state_dicts import file_problem, match_state
+from lossnets.torch_state import standard_state
 
 RELEASED = (".pth", ".pt", ".bin")
 UNET_GRAD_SCALE = 0.048
@@ -44,6 +45,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 """Settings of the released code that have one value here; the number of blocks of a resnet is free."""
 
 
+@standard_state()
 def load_released(
     path: str | os.PathLike[str],
     *,

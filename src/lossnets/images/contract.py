@@ -5,18 +5,24 @@ Every entry point checks it here, so that a wrong shape, type or range is an err
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lossnets.errors import ConfigError, ImageError
+from lossnets.torch_state import operations_are_watched, value_holder
 
 DataRange = tuple[float, float]
 RANGE_TOLERANCE = 0.05
 """Share of the range by which values may leave it: networks and bicubic filters overshoot a little."""
 
 _VALIDATE = ("always", "first", "never")
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
+_said: set[tuple[str, DataRange]] = set()
+logger = logging.getLogger("lossnets")
 
 
 class RangeWarning(UserWarning):
@@ -46,6 +52,8 @@ def check_validate(validate: str) -> str:
 def check_layout(images: object, name: str, *, channels: int | None = 3) -> Tensor:
     """Check type and shape (free of cost): a (N, C, H, W) tensor of a floating type or uint8.
 
+    Subclasses that only add to a tensor (``torchvision.tv_tensors.Image``) come back as plain tensors.
+
     Args:
         images: what came.
         name: the argument's name, for the message.
@@ -57,6 +65,7 @@ def check_layout(images: object, name: str, *, channels: int | None = 3) -> Tens
             f"got {type(images).__name__}. Files are read with lossnets.read_image, "
             "arrays with torch.from_numpy(a).permute(2, 0, 1)[None]"
         )
+    _check_kind(images, name)
     shape = tuple(images.shape)
     if images.ndim != 4:
         hint = ": add a batch axis with images[None]" if images.ndim == 3 else ""
@@ -65,11 +74,43 @@ def check_layout(images: object, name: str, *, channels: int | None = 3) -> Tens
         raise ImageError(f"{name} must not be empty; got shape {shape}")
     if channels is not None and images.shape[1] != channels:
         raise ImageError(f"{name} must have {channels} channel(s); got shape {shape}.{_channel_hint(shape)}")
-    if not (images.is_floating_point() or images.dtype == torch.uint8):
+    if images.dtype not in _DTYPES:
         raise ImageError(
-            f"{name} must be floating point or uint8; got {images.dtype}. Convert it: images.float()"
+            f"{name} must be floating point (float16, bfloat16, float32, float64) or uint8; got "
+            f"{images.dtype}. Convert it: images.float()"
         )
-    return images
+    return images if type(images) is Tensor else _plain(images)
+
+
+def _check_kind(images: Tensor, name: str) -> None:
+    """Refuse tensors that do not hold one number a pixel in ordinary memory."""
+    kind = type(images).__name__
+    if images.is_nested or images.layout != torch.strided or images.is_quantized:
+        what = "quantized" if images.is_quantized else "nested" if images.is_nested else str(images.layout)
+        raise ImageError(
+            f"{name} must be an ordinary (dense, strided) tensor; got a {what} one. Convert it: "
+            "images.to_dense(), images.dequantize(), or torch.stack of images of one size"
+        )
+    if type(images) is not Tensor and _stands_for_others(images) and not operations_are_watched():
+        raise ImageError(
+            f"{name} must be an ordinary tensor; got {kind}, which only stands for others. Pass what this "
+            "process holds (DTensor: images.to_local() or images.full_tensor())"
+        )
+    if images.is_meta and not operations_are_watched():
+        raise ImageError(
+            f"{name} is on the meta device and has no values to compare. Make it on another device"
+        )
+
+
+def _stands_for_others(images: object) -> bool:
+    return is_traceable_wrapper_subclass(images)
+
+
+def _plain(images: Tensor) -> Tensor:
+    """The tensor without its subclass; parameters, and stand-ins for tensors inside a compiler, stay."""
+    if isinstance(images, torch.nn.Parameter) or operations_are_watched():
+        return images
+    return images.as_subclass(Tensor)
 
 
 def _channel_hint(shape: tuple[int, ...]) -> str:
@@ -83,9 +124,22 @@ def _channel_hint(shape: tuple[int, ...]) -> str:
 
 
 def check_values(
-    images: Tensor, name: str, data_range: DataRange, tolerance: float = RANGE_TOLERANCE
+    images: Tensor,
+    name: str,
+    data_range: DataRange,
+    tolerance: float = RANGE_TOLERANCE,
+    *,
+    training: bool = False,
 ) -> None:
     """Check that all values are finite and lie in ``data_range``, give or take ``tolerance`` of its width.
+
+    Args:
+        images: (N, C, H, W).
+        name: the argument's name, for the message.
+        data_range: (low, high).
+        tolerance: share of the range by which values may leave it.
+        training: the images are the output of a network under training, which may leave the range. That is
+            logged once in a process; values and gradients are those of the images as they are.
 
     Raises:
         ImageError: NaN, infinite or out of range.
@@ -93,10 +147,11 @@ def check_values(
     Warns:
         RangeWarning: inside the range, but probably meant for another one.
     """
-    if images.dtype == torch.uint8:
+    values = value_holder(images)
+    if images.dtype == torch.uint8 or values is None:
         return
     low, high = data_range
-    least, most = (float(v) for v in torch.aminmax(images.detach()))
+    least, most = (float(v) for v in torch.aminmax(values))
     if not (abs(least) < float("inf") and abs(most) < float("inf")):  # false for NaN too
         raise ImageError(
             f"{name} must be finite; got minimum {least}, maximum {most}. Find the step that made it: "
@@ -104,11 +159,27 @@ def check_values(
         )
     slack = tolerance * (high - low)
     if least < low - slack or most > high + slack:
+        if training:
+            _log_of_leaving(name, least, most, data_range)
+            return
         raise ImageError(
             f"{name} must lie in [{low:g}, {high:g}] (data_range); "
             f"got minimum {least:.4g}, maximum {most:.4g}. {_range_hint(least, most)}"
         )
     _warn_of_another_range(least, most, data_range, name)
+
+
+def _log_of_leaving(name: str, least: float, most: float, data_range: DataRange) -> None:
+    """Say once in a process that the output of a network lies outside its range."""
+    if (name, data_range) in _said:
+        return
+    _said.add((name, data_range))
+    low, high = data_range
+    logger.warning(
+        "%s lies in [%.4g, %.4g], outside of data_range (%g, %g). That is usual for a network at the start "
+        "of its training; values and gradients are right all the same. If it stays so, check data_range",
+        name, least, most, low, high,
+    )  # fmt: skip
 
 
 def _range_hint(least: float, most: float) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lossnets.errors import ConfigError, ImageError, unknown_name
+from lossnets.torch_state import constant
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -26,7 +27,7 @@ _COLOUR = ((0.9, 5.0), (0.75, 12.0), (0.6, 25.0), (0.4, 45.0), (0.2, 80.0))  # s
 _SHIFT = (1, 2, 4, 7, 12)  # pixels
 
 # BT.601 luma and two colour differences: hue turns in the plane of the latter, at constant luma.
-_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 class Degradation(Protocol):
@@ -54,7 +55,8 @@ def gaussian_blur(images: Tensor, severity: int, *, generator: torch.Generator |
     images = _checked(images)
     sigma = _pick(_BLUR_SIGMA, severity)
     radius = min(math.ceil(3 * sigma), min(images.shape[-2:]) - 1)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=images.device) / sigma) ** 2)
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(images.dtype)
     padded = functional.pad(images, (radius,) * 4, mode="reflect")
     rows = functional.conv2d(padded, kernel.view(1, 1, 1, -1).expand(3, 1, 1, -1), groups=3)
@@ -102,8 +104,9 @@ def colour(images: Tensor, severity: int, *, generator: torch.Generator | None =
     saturation, degrees = _pick(_COLOUR, severity)
     angle = math.radians(degrees)
     cos, sin = saturation * math.cos(angle), saturation * math.sin(angle)
-    turn = torch.tensor([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
-    matrix = torch.linalg.inv(_TO_YIQ) @ turn @ _TO_YIQ
+    yiq = constant(sum(_TO_YIQ, ())).view(3, 3)
+    turn = constant((1, 0, 0, 0, cos, -sin, 0, sin, cos)).view(3, 3)
+    matrix = torch.linalg.inv(yiq) @ turn @ yiq
     return torch.einsum("ij,njhw->nihw", matrix.to(images), images).clamp(0, 1)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lossnets.errors import ConfigError, ImageError, require
+from lossnets.torch_state import value_holder
 from lossnets.torchvision_compat import ensure_torchvision
 
 SSIM_WINDOW = 11
@@ -40,7 +41,11 @@ def ssim(input: Tensor, target: Tensor, *, border: int = 0) -> Tensor:  # noqa: 
     Averaged over all positions; at the edges the images are continued by reflection. Arguments and
     errors as in `psnr`; inside the border, 11×11 pixels are needed.
     """
-    input, target = _shaved(input, target, border, smallest=SSIM_WINDOW)  # noqa: A001
+    return structural_similarity(*_shaved(input, target, border, smallest=SSIM_WINDOW))
+
+
+def structural_similarity(input: Tensor, target: Tensor) -> Tensor:  # noqa: A002
+    """`ssim` of images that were checked already, in any range around [0, 1]: (N, C, H, W), twice -> (N,)."""
     value: Tensor = _torchmetrics().structural_similarity_index_measure(
         input, target, data_range=1.0, sigma=1.5, kernel_size=SSIM_WINDOW, reduction="none"
     )
@@ -91,8 +96,9 @@ def _check(images: Tensor, name: str) -> None:
         raise ImageError(f"{name} must be a floating-point tensor (N, C, H, W) in [0, 1]; got {got}.")
     if images.numel() == 0:
         raise ImageError(f"{name} must not be empty; got {tuple(images.shape)}.")
-    if not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
+    values = value_holder(images)
+    if values is not None and not (values.min() >= 0 and values.max() <= 1):  # NaN fails both
         raise ImageError(
-            f"{name} must lie in [0, 1]; got values from {images.min():.4g} to {images.max():.4g}. "
+            f"{name} must lie in [0, 1]; got values from {values.min():.4g} to {values.max():.4g}. "
             "Rescale or clamp them first."
         )

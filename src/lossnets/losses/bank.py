@@ -24,13 +24,13 @@ class EncodedBank:
     """What a bank keeps of a target batch; made by ``bank.encode(target)``, taken in its place.
 
     Attributes:
-        signatures: of the losses that made it; no other bank accepts it.
+        made_by: loss name -> what its loss was when it was encoded; no other bank accepts it.
         shape: (N, C, H, W) of the target.
         alone: loss name -> its own encoded target, for losses that share no network.
         shared: loss name -> embedding of each tap.
     """
 
-    signatures: dict[str, str]
+    made_by: dict[str, tuple[str, str]]
     shape: tuple[int, ...]
     alone: dict[str, EncodedTarget]
     shared: dict[str, tuple[Embedding, ...]]
@@ -68,7 +68,7 @@ class LossBank:
             if loss.name in self.losses:
                 raise ConfigError(f"losses has {loss.name!r} twice")
             self.losses[loss.name] = loss.to(device)
-        self._alone, self._groups = _group(list(self.losses.values()))
+        self._regroup(self._now())
 
     @property
     def names(self) -> list[str]:
@@ -80,15 +80,31 @@ class LossBank:
         """Signature of each loss."""
         return {name: loss.signature() for name, loss in self.losses.items()}
 
+    def _now(self) -> dict[str, tuple[str, str]]:
+        """Signature and state of each loss as it is at this moment."""
+        return {name: (loss._signature(exact=False), loss._state()) for name, loss in self.losses.items()}
+
+    def _regroup(self, now: dict[str, tuple[str, str]]) -> None:
+        self._grouped = now
+        self._alone, self._groups = _group(list(self.losses.values()))
+
+    def _look(self) -> dict[str, tuple[str, str]]:
+        """What the losses are; those that were changed since the last call are grouped anew."""
+        now = self._now()
+        if now != self._grouped:
+            self._regroup(now)
+        return now
+
     @torch.no_grad()
     def encode(self, target: Tensor) -> EncodedBank:
         """Compute the targets' side once: (N, C, H, W) -> what `distances` takes in their place."""
         check_layout(target, "target", channels=None)
+        now = self._look()
         alone = {loss.name: loss.encode(target) for loss in self._alone}
         shared: dict[str, tuple[Embedding, ...]] = {}
         for network, members in self._groups:
             shared |= self._encode_group(network, members, target)
-        return EncodedBank(self.signatures, tuple(target.shape), alone, shared)
+        return EncodedBank(now, tuple(target.shape), alone, shared)
 
     @torch.no_grad()
     def distances(self, images: Tensor, target: Tensor | EncodedBank) -> dict[str, Tensor]:
@@ -121,7 +137,7 @@ class LossBank:
                 f"the encoded target is of images {target.shape}; got {tuple(images.shape)}. "
                 "Encode the matching batch"
             )
-        if target.signatures != self.signatures:
+        if target.made_by != self._look():
             raise EncodingError(
                 "the encoded target was made by another bank of losses; encode it with this one"
             )
@@ -191,7 +207,7 @@ def _key(loss: PerceptualLoss) -> tuple[object, ...]:
     """What decides the features: network, weights, input normalisation, type, colours."""
     network = loss.network
     mean, std = (tuple(b.flatten().tolist()) for b in (network.mean, network.std))
-    own = id(loss) if loss.trainable == "all" else None
+    own = id(loss) if loss.trainable == "all" or network.changed() else None
     settings = (network.dtype, loss.spec.channels, loss.data_range, own)
     # The blueprint as an object: two modules of a user's may have the same name and tensors.
     return (network.blueprint, network.weights_sha256, mean, std, *settings)

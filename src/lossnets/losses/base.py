@@ -20,8 +20,10 @@ from lossnets.images.contract import (
     to_unit_range,
 )
 from lossnets.losses.encoded import EncodedTarget
+from lossnets.losses.masks import checked_mask
 from lossnets.losses.resize import area_resize
 from lossnets.losses.spec import LossSpec
+from lossnets.torch_state import keep_precision, operations_are_watched
 
 NUMERICS_VERSION = 1
 """Raised whenever a change of this package changes a number by more than rounding; part of signatures."""
@@ -44,6 +46,8 @@ class ImageLoss(nn.Module, abc.ABC):
 
     lower_is_better = True
     is_differentiable = True
+    _bounded_input = False  # whether the formula has no meaning for images outside of the range
+    _has_products = False  # whether matrix products are on the way back, which autocast would round
 
     def __init__(
         self,
@@ -53,8 +57,12 @@ class ImageLoss(nn.Module, abc.ABC):
         reduction: str = "mean",
         validate: str = "always",
         range_tolerance: float = RANGE_TOLERANCE,
+        double_backward: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(double_backward, bool):
+            raise ConfigError(f"double_backward must be True or False; got {double_backward!r}")
+        self.double_backward = double_backward
         if reduction not in _REDUCTIONS:
             raise ConfigError(f"reduction must be one of {', '.join(_REDUCTIONS)}; got {reduction!r}")
         if not range_tolerance >= 0:
@@ -129,7 +137,12 @@ class ImageLoss(nn.Module, abc.ABC):
             else:
                 terms = self._distances(images, other)
             folded = ((tap, self._unfold(term, input.shape[0])) for tap, term in terms)
-            return self._collect(folded, output, per_tap)
+            result = self._collect(folded, output, per_tap)
+        if not operations_are_watched() and (self._has_products or output == "map" or mask is not None):
+            for value in result.values() if per_tap else (result,):
+                if value.requires_grad:
+                    keep_precision(value, (input, target))
+        return result
 
     def encode(self, target: Tensor) -> EncodedTarget:
         """Compute what is needed of a target once, for any number of calls: (N, C, H, W) -> encoded.
@@ -160,11 +173,13 @@ class ImageLoss(nn.Module, abc.ABC):
 
     def _prepare(self, images: Tensor, name: str) -> Tensor:
         """Check, map to [0, 1], apply the colour policy: -> (N or N*C, C, H, W)."""
-        check_layout(images, name, channels=self._channels())
+        images = check_layout(images, name, channels=self._channels())
         if not torch.compiler.is_compiling():
             self._check_place(images, name)
             if self.validate == "always" or (self.validate == "first" and name not in self._validated):
-                check_values(images, name, self.data_range, self.range_tolerance)
+                learning = name == "input" and images.requires_grad and torch.is_grad_enabled()
+                training = learning and not self._bounded_input
+                check_values(images, name, self.data_range, self.range_tolerance, training=training)
                 self._validated.add(name)
         return self._fold(to_unit_range(images, self.data_range))
 
@@ -252,15 +267,7 @@ class ImageLoss(nn.Module, abc.ABC):
         if not isinstance(mask, Tensor) or tuple(mask.shape) not in allowed:
             got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
             raise ImageError(f"mask must have shape {(shape[0], 1, *shape[2:])}; got {got}")
-        area = mask.to(images)
-        if not torch.compiler.is_compiling():
-            least, most = (float(v) for v in torch.aminmax(area))
-            if not (least >= 0 and most <= 1):
-                raise ImageError(
-                    f"mask must be bool or lie in [0, 1]; got minimum {least:.4g}, maximum {most:.4g}"
-                )
-            if not bool((area.flatten(1).sum(1) > 0).all()):
-                raise ImageError("mask must leave at least one pixel of every image; got an empty one")
+        area = checked_mask(mask.to(images))
         return area.expand(shape[0], -1, -1, -1).repeat_interleave(images.shape[0] // shape[0], 0)
 
     def _unfold(self, term: Tensor, count: int) -> Tensor:

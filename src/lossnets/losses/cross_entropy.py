@@ -23,16 +23,19 @@ class CrossEntropyLoss(NetworkFreeLoss):
     Logarithms are cut at -100, as in `torch.nn.BCELoss`.
 
     Args:
-        data_range: of the images.
+        data_range: of the images. Input outside of it is refused in training, too: it is no probability.
         reduction: ``mean``, ``sum`` or ``none`` over the batch.
         validate: check the value range ``always``, on the ``first`` call, or ``never``.
         range_tolerance: share of the range by which values may leave it; they are clamped.
+        double_backward: allow second derivatives (gradient penalties).
 
     >>> import torch
     >>> loss = CrossEntropyLoss()
     >>> round(float(loss(torch.full((1, 1, 4, 4), 0.5), torch.ones(1, 1, 4, 4))), 4)  # log 2
     0.6931
     """
+
+    _bounded_input = True
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class CrossEntropyLoss(NetworkFreeLoss):
         reduction: str = "mean",
         validate: str = "always",
         range_tolerance: float = RANGE_TOLERANCE,
+        double_backward: bool = False,
     ) -> None:
         super().__init__(
             parse_loss("pixel:bce"),
@@ -48,6 +52,7 @@ class CrossEntropyLoss(NetworkFreeLoss):
             reduction=reduction,
             validate=validate,
             range_tolerance=range_tolerance,
+            double_backward=double_backward,
         )
 
     def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:

@@ -109,3 +109,6 @@ class EncodedTarget:
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> EncodedTarget:
         return replace(self, embeddings=tuple(tuple(function(t) for t in e) for e in self.embeddings))
+
+
+torch.serialization.add_safe_globals([EncodedTarget])  # so that torch.load reads it without running code

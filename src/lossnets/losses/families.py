@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ class Family:
     Attributes:
         parse: (what stands behind the family's name, split at colons; the whole loss name) -> the spec.
         build: (spec, options of `load_loss`) -> the loss.
+        files: spec -> the files that the loss is read from.
     """
 
     parse: Callable[[Sequence[str], str], LossSpec]
     build: Callable[[LossSpec, dict[str, Any]], ImageLoss]
+    files: Callable[[LossSpec], Sequence[Path]] = lambda spec: ()  # noqa: ARG005
 
 
 def register_family(name: str, family: Family) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from lossnets.errors import ConfigError, MissingExtraError, WeightsError, unknown_name
 from lossnets.networks import Tap
 from lossnets.networks.weights import read_state_dict, state_sha256
+from lossnets.torch_state import standard_state
 
 _FILES = {"alexnet": "alex.pth", "vgg16": "vgg.pth", "squeezenet1_1": "squeeze.pth"}
 # Packages that carry the heads of Zhang et al. 2018 as files; nothing of them is imported.
@@ -49,6 +50,7 @@ def lpips_head_file(network: str, version: str = "0.1") -> Path:
     )
 
 
+@standard_state()
 def load_lpips_head(network: str, taps: Sequence[Tap], version: str = "0.1") -> dict[str, Tensor]:
     """Read the published channel weights: {tap name: (C,)}, one for each tap, in order."""
     path = lpips_head_file(network, version)
@@ -64,6 +66,7 @@ def load_lpips_head(network: str, taps: Sequence[Tap], version: str = "0.1") -> 
     return head
 
 
+@standard_state()
 def load_head(path: str | Path, taps: Sequence[Tap]) -> dict[str, Tensor]:
     """Read trained channel weights: a safetensors file with one (C,) tensor per tap name."""
     file = Path(path)

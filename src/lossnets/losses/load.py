@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lossnets.errors import ConfigError
+from lossnets.errors import ConfigError, unknown_name
 from lossnets.images.contract import DataRange, check_data_range, check_layout
 from lossnets.losses.base import ImageLoss
 from lossnets.losses.cross_entropy import CrossEntropyLoss
@@ -20,17 +21,23 @@ from lossnets.losses.pixel import PixelLoss
 from lossnets.losses.spec import LossSpec, parse_loss
 from lossnets.losses.structural import StructuralLoss
 from lossnets.networks import blueprint
+from lossnets.networks.load import looks_like_file
+from lossnets.networks.weights import verify_file
+from lossnets.torch_state import standard_state
 
+_OPTIONS = ("data_range", "reduction", "validate", "range_tolerance", "trainable", "double_backward")
 DEFAULT_LOSS = "efficientnet_lite0/bn1,blocks.0,blocks.3,blocks.6:lpips"
 
 
+@standard_state()
 def load_loss(name: str | LossSpec, *, device: str | torch.device = "cpu", **options: Any) -> ImageLoss:
     """Build the loss that a loss name describes, weights included.
 
     Args:
         name: a loss name (see `lossnets.losses.spec`), or what `parse_loss` made of one.
         device: where it computes.
-        options: ``data_range``, ``reduction``, ``validate``, ``range_tolerance``, ``trainable``.
+        options: ``data_range``, ``reduction``, ``validate``, ``range_tolerance``, ``trainable``,
+            ``double_backward`` (not for gradient networks).
 
     Raises:
         UnknownNameError: an unknown network, tap, distance or option.
@@ -40,11 +47,13 @@ def load_loss(name: str | LossSpec, *, device: str | torch.device = "cpu", **opt
     [1.0, 1.0]
     """
     spec = parse_loss(name)
+    for option in options:
+        if option not in _OPTIONS:
+            raise unknown_name("option of load_loss", option, _OPTIONS)
     family = find_family(spec.family)
     own = {"pixel": _pixel, "lpips": _lpips, "perceptual": _perceptual}
     build = family.build if family is not None else own[spec.family]
-    with torch.inference_mode(False):  # a loss that is first asked for there must be able to train later
-        return build(spec, options).to(device)
+    return build(spec, options).to(device)
 
 
 def _pixel(spec: LossSpec, options: dict[str, Any]) -> ImageLoss:
@@ -89,8 +98,18 @@ def _perceptual(spec: LossSpec, options: dict[str, Any]) -> ImageLoss:
     return loss
 
 
+def source_files(spec: LossSpec) -> tuple[Path, ...]:
+    """The files of the user's own that a loss is read from: weights, head, gradient network."""
+    family = find_family(spec.family)
+    if family is not None:
+        return tuple(family.files(spec))
+    weights = (spec.weights,) if looks_like_file(spec.weights) else ()
+    return tuple(Path(name) for name in (*weights, spec.head) if name and name != "custom")
+
+
 @lru_cache(maxsize=8)
-def _kept(name: str, device: str, data_range: DataRange) -> ImageLoss:
+def _kept(name: str, device: str, data_range: DataRange, files: tuple[str, ...]) -> ImageLoss:
+    del files  # hashes: a file that is written again makes another loss of the same name
     return load_loss(name, device=device, data_range=data_range, reduction="none")
 
 
@@ -103,13 +122,16 @@ def perceptual_distance(
 ) -> Tensor:
     """Compare two batches by a loss name: (N, C, H, W) x 2 -> (N,).
 
-    The loss is loaded once and kept (the last 8, by name, device and range); `clear_cache` lets go.
+    The loss is loaded once and kept (the last 8, by name, device, range and the content of the files that it
+    names); `clear_cache` lets go.
 
     >>> perceptual_distance(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), "pixel:l1").tolist()
     [1.0]
     """
     check_layout(input, "input", channels=None)
-    kept = _kept(str(parse_loss(loss)), str(input.device), check_data_range(data_range))
+    spec = parse_loss(loss)
+    hashes = tuple(verify_file(path) for path in source_files(spec))
+    kept = _kept(str(spec), str(input.device), check_data_range(data_range), hashes)
     distance: Tensor = kept(input, target)
     return distance
 

@@ -29,6 +29,7 @@ class LPIPS(PerceptualLoss):
         channels: ``rgb``, ``gray`` or ``per-channel``, see `PerceptualLoss`.
         compute_dtype: see `PerceptualLoss`.
         trainable: ``none``, ``head`` or ``all``.
+        double_backward: allow second derivatives (gradient penalties); slower, and more memory.
         validate: check the value range ``always``, on the ``first`` call, or ``never``.
         range_tolerance: share of the range by which values may leave it.
 
@@ -50,6 +51,7 @@ class LPIPS(PerceptualLoss):
         channels: str = "rgb",
         compute_dtype: torch.dtype = torch.float32,
         trainable: str = "none",
+        double_backward: bool = False,
         validate: str = "always",
         range_tolerance: float = RANGE_TOLERANCE,
     ) -> None:
@@ -78,6 +80,7 @@ class LPIPS(PerceptualLoss):
             compute_dtype=compute_dtype,
             channel_weights=load_lpips_head(name, network.taps, version),
             trainable=trainable,
+            double_backward=double_backward,
             validate=validate,
             range_tolerance=range_tolerance,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
-
 from urllib.parse import quote
 
 import torch

@@ -19,10 +19,11 @@ from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.heads import check_head, head_hash
-from lossnets.losses.parts import TapWeights, Taps, build_network, fixed_weights, make_spec, own_identity
+from lossnets.losses.parts import Taps, TapWeights, build_network, fixed_weights, make_spec, own_identity
 from lossnets.losses.spec import LossSpec
 from lossnets.networks import LossNetwork
 from lossnets.networks.catalogue import DEFAULT_NETWORK
+from lossnets.networks.graph import has_products
 from lossnets.networks.load import Weights
 from lossnets.networks.weights import state_sha256
 from lossnets.torch_state import standard_state
@@ -108,9 +109,9 @@ class PerceptualLoss(ImageLoss):
             reduction=reduction,
             validate=validate,
             range_tolerance=range_tolerance,
+            double_backward=double_backward,
         )
         self.trainable = trainable
-        self.double_backward = double_backward
         self._tap_weights = TapWeights(dict(weighted))
         self._function: Distance | Callable[[Tensor, Tensor], Tensor] = (
             spec.distance if isinstance(distance, (str, Distance)) else distance
@@ -126,6 +127,8 @@ class PerceptualLoss(ImageLoss):
             self.network = built
         else:  # not registered: no key in state_dict(), nothing for DDP to broadcast; _apply moves it
             object.__setattr__(self, "network", built)
+        parts = self._function.parts if isinstance(self._function, Distance) else ("own",)
+        self._has_products = has_products(built.stages) or not {"gram", "own"}.isdisjoint(parts)
         self._set_head(channel_weights)
 
     def _set_head(self, channel_weights: Mapping[str, Tensor] | None) -> None:
@@ -162,6 +165,7 @@ class PerceptualLoss(ImageLoss):
 
     @tap_weights.setter
     def tap_weights(self, weights: object) -> None:
+        del weights
         raise fixed_weights()
 
     @property
@@ -187,9 +191,9 @@ class PerceptualLoss(ImageLoss):
     def signature(self) -> str:
         """Name, weights and head by hash, input normalisation, version of the definitions, as they are now.
 
-        The same signature means the same number, up to rounding of the machine. Weights that are no longer those
-        that were loaded show as ``CHANGED``; a function or network of your own that cannot be identified by its
-        content shows as ``unidentified``, with a number that no other one has.
+        The same signature means the same number, up to rounding of the machine. Weights that are no longer
+        those that were loaded show as ``CHANGED``; a function or network of your own that cannot be
+        identified by its content shows as ``unidentified``, with a number that no other one has.
         """
         return self._signature(exact=True)
 
@@ -313,7 +317,7 @@ class PerceptualLoss(ImageLoss):
         return self
 
     def _replicate_for_data_parallel(self) -> PerceptualLoss:
-        """A replica of `torch.nn.DataParallel`, which copies what is registered: the frozen network is not."""
+        """A replica of `torch.nn.DataParallel`, which copies only what is registered."""
         replica: PerceptualLoss = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
         replica._follow_images = self.trainable != "all"
         return replica

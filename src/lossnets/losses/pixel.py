@@ -48,6 +48,7 @@ class PixelLoss(NetworkFreeLoss):
         reduction: ``mean``, ``sum`` or ``none`` over the batch.
         validate: check the value range ``always``, on the ``first`` call, or ``never``.
         range_tolerance: share of the range by which values may leave it.
+        double_backward: allow second derivatives (gradient penalties).
 
     >>> import torch
     >>> float(PixelLoss("mse")(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)))
@@ -62,6 +63,7 @@ class PixelLoss(NetworkFreeLoss):
         reduction: str = "mean",
         validate: str = "always",
         range_tolerance: float = RANGE_TOLERANCE,
+        double_backward: bool = False,
     ) -> None:
         if metric not in PIXEL_METRICS:
             raise unknown_name("pixel loss", metric, PIXEL_METRICS)
@@ -71,10 +73,11 @@ class PixelLoss(NetworkFreeLoss):
             reduction=reduction,
             validate=validate,
             range_tolerance=range_tolerance,
+            double_backward=double_backward,
         )
 
     def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
-        yield "pixel", self.spec.distance(images, decoded(target))
+        yield "pixel", self.spec.distance(images, decoded(target), plain=self.double_backward)
 
     def _maps(self, images: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield "pixel", self.spec.distance.map(images, target)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from lossnets.errors import ConfigError, require
+from lossnets.errors import ConfigError, ImageError, require
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
-from lossnets.images.quality import ssim
+from lossnets.images.quality import SSIM_WINDOW, structural_similarity
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.pixel import NetworkFreeLoss, decoded
 from lossnets.losses.spec import parse_loss
@@ -26,6 +26,7 @@ class StructuralLoss(NetworkFreeLoss):
         reduction: ``mean``, ``sum`` or ``none`` over the batch.
         validate: check the value range ``always``, on the ``first`` call, or ``never``.
         range_tolerance: share of the range by which values may leave it.
+        double_backward: allow second derivatives (gradient penalties).
 
     Raises:
         MissingExtraError: torchmetrics is not installed.
@@ -43,6 +44,7 @@ class StructuralLoss(NetworkFreeLoss):
         reduction: str = "mean",
         validate: str = "always",
         range_tolerance: float = RANGE_TOLERANCE,
+        double_backward: bool = False,
     ) -> None:
         ensure_torchvision()  # torchmetrics imports it
         require("torchmetrics", "bench", "pixel:ssim")
@@ -52,10 +54,18 @@ class StructuralLoss(NetworkFreeLoss):
             reduction=reduction,
             validate=validate,
             range_tolerance=range_tolerance,
+            double_backward=double_backward,
         )
 
+    def _check_place(self, images: Tensor, name: str) -> None:
+        if min(images.shape[2:]) < SSIM_WINDOW:
+            raise ImageError(
+                f"{name} must be at least {SSIM_WINDOW}x{SSIM_WINDOW} pixels for pixel:ssim, the size of its "
+                f"window; got {tuple(images.shape[2:])}. Enlarge the images, or use pixel:mse"
+            )
+
     def _distances(self, images: Tensor, target: Tensor | EncodedTarget) -> Iterator[tuple[str, Tensor]]:
-        yield "pixel", 1 - ssim(images, decoded(target))
+        yield "pixel", 1 - structural_similarity(images, decoded(target))
 
     def _maps(self, images: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
         del images, target

@@ -219,9 +219,7 @@ def user_blueprint(
 ) -> Blueprint:
     """The blueprint of a user's own module (deep-copied: the user's object is left as it is)."""
     parameters = sum(p.numel() for p in module.parameters())
-    spec = NetworkSpec(
-        name=name, library="user", points=tuple(points), parameters=parameters, stated=stated
-    )
+    spec = NetworkSpec(name=name, library="user", points=tuple(points), parameters=parameters, stated=stated)
     try:
         own = copy.deepcopy(module).eval()
     except Exception as error:  # arbitrary attributes of the module

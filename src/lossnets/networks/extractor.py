@@ -43,6 +43,8 @@ class LossNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    _as_built: bool
+    _loaded: Content | None
 
     @standard_state()
     def __init__(
@@ -84,7 +86,7 @@ class LossNetwork(nn.Module):
         self._sizes: tuple[int, int] | None = None
         self._own_dtype = self.dtype
         self._emptied = any(tensor.is_meta for tensor in self.stage_state().values())
-        self.register_load_state_dict_post_hook(_is_filled)
+        self.register_load_state_dict_post_hook(_is_filled)  # type: ignore[no-untyped-call]
         self.check_filled()
         self._forget_content()
 
@@ -139,7 +141,7 @@ class LossNetwork(nn.Module):
         return self.trainable or (loaded is not None and loaded.structure == self.content().structure)
 
     def _copy_as_it_is(self, taps: Sequence[str]) -> LossNetwork:
-        """A network that somebody put hooks or other layers into: it cannot be cut anew without losing them."""
+        """A network with hooks or layers that somebody put in: cut anew, it would lose them."""
         wanted = {self.blueprint.resolve(tap).name for tap in taps}
         if wanted != {tap.name for tap in self.taps}:
             raise ConfigError(
@@ -178,9 +180,11 @@ class LossNetwork(nn.Module):
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Let a frozen network's layers compute in another floating type, which then is its own."""
-        self.stages.to(dtype)  # type: ignore[call-overload]
+        built = not self.changed()
+        self.stages.to(dtype)
         self._own_dtype = dtype
         self._forget_content()
+        self._as_built = built
 
     def content(self, *, exact: bool = False) -> Content:
         """What the network holds now: its operations, tensors, hooks, mean and std, as one hash.
@@ -206,10 +210,14 @@ class LossNetwork(nn.Module):
         """The network as it is now counts as built; hashed when somebody asks."""
         self._watch = ContentWatch(self.stages, self._constants)
         self._as_built = True
-        self._loaded: Content | None = None
+        self._loaded = None
 
     def _constants(self) -> tuple[Tensor, ...]:
         return self.mean, self.std
+
+    def content_parts(self) -> tuple[object, ...]:
+        """What `lossnets.content.content_of` reads of the network."""
+        return (self.stages, *self._constants())
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: everything but the watch, which holds addresses of this process."""
@@ -298,8 +306,11 @@ class LossNetwork(nn.Module):
         A network that is read through hooks gets the usual layout: its code may take views that writes go
         through, and channels last would turn them into copies.
         """
-        traced = self.blueprint.traced is not None
-        images = images.contiguous(memory_format=torch.channels_last if traced else torch.contiguous_format)
+        if not torch._C._are_functorch_transforms_active():  # which know no memory format
+            traced = self.blueprint.traced is not None
+            images = images.contiguous(
+                memory_format=torch.channels_last if traced else torch.contiguous_format
+            )
         return ((images - self.mean) / self.std).to(self.dtype)
 
     @property

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812 - the name that everybody uses
 
+from lossnets.torch_state import operations_are_watched
+
 Pair = tuple[int, int]
 
 
@@ -27,11 +29,8 @@ class ImageConv2d(nn.Conv2d):
             input.device.type != "cpu"
             or not (torch.is_grad_enabled() and input.requires_grad)
             or self.weight.requires_grad
-            or torch.compiler.is_compiling()
             or torch.is_autocast_enabled("cpu")
-            or torch.jit.is_tracing()
-            or torch._C._are_functorch_transforms_active()
-            or torch.autograd.forward_ad._current_level >= 0
+            or operations_are_watched()
         )
         if ordinary:
             return super().forward(input)
@@ -52,7 +51,8 @@ class _ImageConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, above: Tensor) -> Any:
         (weight,) = ctx.saved_tensors
-        return input_gradient(above, weight, *ctx.settings), None, None, None, None
+        with torch.autocast(above.device.type, enabled=False):  # of the caller, around backward()
+            return input_gradient(above, weight, *ctx.settings), None, None, None, None
 
 
 def input_gradient(above: Tensor, weight: Tensor, stride: int, padding: Pair, size: Pair) -> Tensor:

@@ -289,6 +289,31 @@ def _shares_with_input(node: fx.Node, root: nn.Module) -> bool:
     return node.op in ("call_method", "call_function") and name in _MAY_SHARE_MEMORY
 
 
+_PRODUCTS = frozenset((
+    "matmul", "mm", "bmm", "mv", "addmm", "addbmm", "baddbmm", "linear", "bilinear", "einsum", "tensordot",
+    "scaled_dot_product_attention", "chain_matmul", "multi_dot", "multi_head_attention_forward",
+))  # fmt: skip
+_WITH_PRODUCTS = (nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.Transformer)
+
+
+def has_products(stages: nn.Module) -> bool:
+    """Whether matrix products may be among the operations: certain for graphs of torch's own layers only."""
+    for module in stages.modules():
+        if isinstance(module, fx.GraphModule):
+            functions = (n.target for n in module.graph.nodes if n.op in ("call_function", "call_method"))
+            names = (f if isinstance(f, str) else getattr(f, "__name__", "") for f in functions)
+            if not _PRODUCTS.isdisjoint(names):
+                return True
+        elif isinstance(module, _WITH_PRODUCTS) or not _is_known(module):
+            return True
+    return False
+
+
+def _is_known(module: nn.Module) -> bool:
+    kind = type(module)
+    return kind is nn.Module or kind.__module__.startswith(("torch.nn.modules", "torch.ao", "lossnets"))
+
+
 class Stages(nn.ModuleList):
     """A network cut at its taps: one module per tap, in the order of computation."""
 

@@ -158,7 +158,7 @@ def _resolve_weights(plan: Blueprint, given: Weights) -> tuple[WeightsSpec, dict
             "state",
             weight_files.state_sha256(own),
         )
-    if isinstance(given, os.PathLike) or _looks_like_file(given):
+    if isinstance(given, os.PathLike) or looks_like_file(given):
         path = Path(given)
         return published, _file_state(spec, plan, path), "file", weight_files.verify_file(path)
     random = _RANDOM.fullmatch(given)
@@ -169,7 +169,8 @@ def _resolve_weights(plan: Blueprint, given: Weights) -> tuple[WeightsSpec, dict
     return _published(spec, plan, given)
 
 
-def _looks_like_file(given: Any) -> bool:
+def looks_like_file(given: Any) -> bool:
+    """Whether weights are given as a path, not by name."""
     if not isinstance(given, str):
         raise ConfigError(
             "weights must be 'default', a name of published weights, 'random', 'random-SEED', a file or a "

@@ -61,7 +61,7 @@ REFUSED = {
     "grey": (lambda x: x[:, :1], "must have 3 channel.*channels='gray'"),
     "alpha": (lambda x: torch.cat([x, x[:, :1]], 1), r"must have 3 channel.*Alpha.*images\[:, :3\]"),
     "five": (lambda x: torch.cat([x, x[:, :2]], 1), "must have 3 channel.*per-channel"),
-    "int": (lambda x: (x * 255).long(), r"must be floating point or uint8; got torch.int64"),
+    "int": (lambda x: (x * 255).long(), r"must be floating point \(.*\) or uint8; got torch.int64"),
     "bool": (lambda x: x > 0.5, "got torch.bool"),
     "complex": (lambda x: x.to(torch.complex64), "got torch.complex64"),
     "nan": (lambda x: x.clone().fill_(float("nan")), "must be finite.*set_detect_anomaly"),
@@ -70,7 +70,7 @@ REFUSED = {
     "-1..1": (lambda x: x * 2 - 1, r"must lie in \[0, 1\].*pass data_range=\(-1, 1\)"),
     "wild": (lambda x: x * 2000 - 1000, "Clamp the images"),
     "double": (lambda x: x.double(), "is float64, the loss torch.float32; call loss.double"),
-    "meta": (lambda x: x.to("meta"), "on meta|and meta"),
+    "meta": (lambda x: x.to("meta"), "has no values to compare"),
     "small": (lambda x: x[:, :, :4, :8], "at least 5x5 pixels for squeezenet1_1 up to tap 'features.4'"),
 }  # fmt: skip
 
