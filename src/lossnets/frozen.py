@@ -52,6 +52,13 @@ class Follower:
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """The tensor where the host went, with the values that it had."""
+        return self._followed(tensor, self.dtype)
+
+    def exact(self, tensor: Tensor) -> Tensor:
+        """The same for a float32 constant beside layers that compute in another type."""
+        return self._followed(tensor, torch.float32)
+
+    def _followed(self, tensor: Tensor, own: torch.dtype) -> Tensor:
         if self.stays:
             return tensor
         if not self.keeps:
@@ -60,22 +67,19 @@ class Follower:
         if moved.dtype == tensor.dtype or moved.dtype == torch.float64:
             return moved
         returning = tensor.dtype == torch.float64
-        return tensor.to(moved.device, self.dtype if returning else tensor.dtype)
+        return tensor.to(moved.device, own if returning else tensor.dtype)
 
-    def apply(self, module: nn.Module) -> bool:
-        """Move all parameters and buffers of a frozen module; whether any tensor was replaced."""
-        replaced = False
+    def apply(self, module: nn.Module) -> None:
+        """Move all parameters and buffers of a frozen module."""
         for part in module.modules():
             for table in (part._parameters, part._buffers):
                 for name, tensor in table.items():
                     moved = None if tensor is None else self(tensor.detach())
                     if tensor is None or moved is None or _same_memory(moved, tensor):
                         continue
-                    replaced = True
                     is_parameter = isinstance(tensor, nn.Parameter)
                     new = nn.Parameter(moved, requires_grad=False) if is_parameter else moved
                     table[name] = new  # type: ignore[assignment] # a parameter in the table of parameters
-        return replaced
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._functorch import pyfunctorch
 from torch.utils import _python_dispatch
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -24,7 +25,7 @@ def standard_state() -> Iterator[None]:
     """Context, or decorator, in which torch is as in a fresh process; afterwards it is as it was before.
 
     Inside it the default type is float32, the default device the CPU, gradients are recorded, and neither
-    inference mode, autocast nor a dispatch mode (fake tensors) is active. In a process that has set none of
+    inference mode, autocast, a transform of `torch.func` nor a dispatch mode (fake tensors) is active. In a process that has set none of
     this it does next to nothing. The default type belongs to the whole process: other threads see float32,
     too, until the last thread has left.
 
@@ -34,6 +35,8 @@ def standard_state() -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_float32)
+        if torch._C._are_functorch_transforms_active():
+            stack.enter_context(pyfunctorch.temporarily_clear_interpreter_stack())
         if torch._C._len_torch_dispatch_stack() > 0:
             stack.enter_context(_python_dispatch._disable_current_modes())
         stack.enter_context(torch.inference_mode(False))

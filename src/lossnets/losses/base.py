@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,7 +132,7 @@ class ImageLoss(nn.Module, abc.ABC):
             raise ConfigError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         images = self._prepare(input, "input")
         other = self._target(target, input)
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.autocast(images.device.type, enabled=False), self._arithmetic():
             if output == "map" or mask is not None:
                 terms = self._map_terms(images, other, mask, output, tuple(input.shape))
             else:
@@ -157,6 +158,10 @@ class ImageLoss(nn.Module, abc.ABC):
                 embeddings, raw = self._encode(images)
         made_by = self._signature(exact=False)
         return EncodedTarget(made_by, self._state(), tuple(target.shape), embeddings, raw)  # type: ignore[arg-type]
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which operations have the derivatives that are asked for."""
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def _encode(self, images: Tensor) -> tuple[tuple[tuple[Tensor, ...], ...], bool]:

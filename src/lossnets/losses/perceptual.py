@@ -5,12 +5,14 @@ L(x, y) = sum over taps k of weight_k * distance(features_k(x), features_k(y))
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lossnets.distances import Distance
 from lossnets.errors import ConfigError
@@ -26,7 +28,7 @@ from lossnets.networks.catalogue import DEFAULT_NETWORK
 from lossnets.networks.graph import has_products
 from lossnets.networks.load import Weights
 from lossnets.networks.weights import state_sha256
-from lossnets.torch_state import standard_state
+from lossnets.torch_state import operations_are_watched, standard_state
 
 
 class PerceptualLoss(ImageLoss):
@@ -226,6 +228,12 @@ class PerceptualLoss(ImageLoss):
         check_beside(images, name, self.network.mean)
         self.network.check_size(images.shape[2], images.shape[3])
 
+    def _arithmetic(self) -> contextlib.AbstractContextManager[object]:
+        twice = self.double_backward or (operations_are_watched() and not torch.compiler.is_compiling())
+        if self._has_products and twice:  # the fast attention has first derivatives only
+            return sdpa_kernel(SDPBackend.MATH)
+        return contextlib.nullcontext()
+
     def _features(self, images: Tensor) -> Iterator[Tensor]:
         return self.network.features(images.to(self.network.mean.dtype))
 
@@ -313,7 +321,7 @@ class PerceptualLoss(ImageLoss):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.trainable != "all":
             network._apply(fn)
-        self._frozen_head = tuple(follower(weights) for weights in self._frozen_head)
+        self._frozen_head = tuple(follower.exact(weights) for weights in self._frozen_head)
         return self
 
     def _replicate_for_data_parallel(self) -> PerceptualLoss:

@@ -167,15 +167,14 @@ class LossNetwork(nn.Module):
         """
         follower = Follower(fn, self.mean.device, self._own_dtype)
         self.loaded_content()  # before anything changes
+        constants = (self.mean, self.std)
         if self.trainable:
-            constants = (self.mean, self.std)
             super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-            self.mean, self.std = (follower(tensor) for tensor in constants)
-            if not follower.keeps:
-                self._emptied = True
-            self._spare = {key: follower(tensor) for key, tensor in self._spare.items()}
-        elif follower.apply(self):
-            self._spare = {key: follower(tensor) for key, tensor in self._spare.items()}
+            self._emptied = self._emptied or not follower.keeps
+        else:
+            follower.apply(self.stages)
+        self.mean, self.std = (follower.exact(tensor) for tensor in constants)
+        self._spare = {key: follower(tensor) for key, tensor in self._spare.items()}
         return self
 
     def compute_in(self, dtype: torch.dtype) -> None:

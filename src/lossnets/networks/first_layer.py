@@ -76,7 +76,7 @@ def input_gradient(above: Tensor, weight: Tensor, stride: int, padding: Pair, si
     missing = (top + size[0] - padded.shape[2], left + size[1] - padded.shape[3])
     if max(missing) > 0:  # the last rows and columns were never looked at
         padded = F.pad(padded, (0, max(missing[1], 0), 0, max(missing[0], 0)))
-    return padded[:, :, top : top + size[0], left : left + size[1]]
+    return padded.narrow(2, top, size[0]).narrow(3, left, size[1])
 
 
 def speed_up_first_layer(stage: fx.GraphModule) -> None:

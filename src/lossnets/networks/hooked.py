@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lossnets.errors import ConfigError
 from lossnets.networks.describe import WEIGHTED_LAYERS, layout_of
 from lossnets.networks.spec import Tap
+from lossnets.torch_state import operations_are_watched
 
 
 class _DeepestTapReachedError(Exception):
@@ -57,6 +58,13 @@ class HookedStages(nn.ModuleList):
             model(images)
         except _DeepestTapReachedError:
             pass
+        except Exception as error:  # arbitrary code of the model ran on stand-ins for tensors
+            if torch.compiler.is_compiling() or not operations_are_watched():
+                raise
+            raise ConfigError(
+                f"{type(model).__name__} asks for values, so no tracer or transform can follow it: "
+                f"{str(error).splitlines()[0]} Call the loss outside of it"
+            ) from error
         finally:
             for handle in handles:
                 handle.remove()

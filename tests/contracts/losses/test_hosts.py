@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossnets.errors import ConfigError, ImageError
+from lossnets.errors import ConfigError
 from lossnets.losses import ImageLoss, PerceptualLoss
 
 from .cases import (

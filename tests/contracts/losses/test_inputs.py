@@ -70,7 +70,7 @@ REFUSED = {
     "-1..1": (lambda x: x * 2 - 1, r"must lie in \[0, 1\].*pass data_range=\(-1, 1\)"),
     "wild": (lambda x: x * 2000 - 1000, "Clamp the images"),
     "double": (lambda x: x.double(), "is float64, the loss torch.float32; call loss.double"),
-    "meta": (lambda x: x.to("meta"), "has no values to compare"),
+    "meta": (lambda x: x.to("meta"), "has no values|and meta"),
     "small": (lambda x: x[:, :, :4, :8], "at least 5x5 pixels for squeezenet1_1 up to tap 'features.4'"),
 }  # fmt: skip
 
