@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lossnets.errors import DataError
-from lossnets.images.files import SUFFIXES
+from lossnets.images.kinds import SUFFIXES
 
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "tile", "name", "id")
 LABEL_COLUMNS = ("class", "class_name", "label", "category", "target")

@@ -19,7 +19,8 @@ from lossnets.datasets.columns import (
 )
 from lossnets.datasets.masks import MASK_FOLDERS, SPLITS, Masked, masked_folder, read_mask
 from lossnets.errors import ConfigError, DataError
-from lossnets.images.files import SUFFIXES, list_images
+from lossnets.images.folders import list_images
+from lossnets.images.kinds import SUFFIXES
 
 __all__ = [
     "Labelled",

@@ -19,7 +19,8 @@ from lossnets.datasets.columns import (
     split_name,
 )
 from lossnets.errors import ConfigError, DataError, ImageError
-from lossnets.images.files import list_images, pair_folders, read_image
+from lossnets.images.files import read_image
+from lossnets.images.folders import list_images, pair_folders
 
 PAIRS = (
     ("images", "masks"),

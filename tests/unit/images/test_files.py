@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from lossnets.errors import ImageError, LossnetsError
-from lossnets.images.files import list_images, pair_folders, read_image, write_image
+from lossnets.images.files import image_size, read_image, write_image
+from lossnets.images.folders import list_images, pair_folders, scan_folder
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
