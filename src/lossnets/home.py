@@ -124,8 +124,8 @@ def atomic_write(
     target = Path(os.path.realpath(path))  # through a symbolic link, which stays one
     temporary = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace"}
-        with temporary.open(mode, **text) as file:
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+        with temporary.open(mode, encoding=encoding, errors=errors) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

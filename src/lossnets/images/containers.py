@@ -44,7 +44,7 @@ def _table_size(flags: int) -> int:
 
 def _sub_blocks(data: bytes, place: int) -> tuple[bytes, int]:
     """Content of a chain of blocks, and where it ends."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         if place >= len(data) or place + 1 + data[place] > len(data):
             raise Damaged("it ends within a block")
@@ -141,9 +141,10 @@ def check_avif(data: bytes) -> None:
         Unsupported: it has more than 8 bits, or this Pillow has no AVIF.
     """
     _need("avif", "AVIF")
-    place, kinds = 0, set()
+    place = 0
+    kinds: set[bytes] = set()
     while place < len(data):
-        size, kind = _unpack(">I4s", data, place)
+        size, kind = _unpack(">I", data, place)[0], data[place + 4 : place + 8]
         if size == 1:
             size = _unpack(">Q", data, place + 8)[0]
         elif size == 0:

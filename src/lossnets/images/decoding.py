@@ -69,9 +69,7 @@ def _open(kind: str, data: bytes, check_size: CheckSize) -> Image.Image:
 
 
 def _several(frames: int) -> Unsupported:
-    return Unsupported(
-        f"holds {frames} frames or pages, one is allowed; save the frames as single images first"
-    )
+    return Unsupported(SEVERAL.format(frames))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -84,9 +82,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _jpeg(data: bytes, check_size: CheckSize) -> Picture:
     if components_of(data) not in (1, 3):
-        raise Unsupported(
-            "holds ink values (CMYK), which have no single RGB meaning without their colour profile"
-        )
+        raise Unsupported(f"holds {INK}")
     with _open("JPEG", data, check_size) as image:
         end, orientation = _end_of_jpeg(data), _orientation(image)
         if image.mode not in ("L", "RGB"):

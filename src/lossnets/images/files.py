@@ -123,7 +123,8 @@ def _size_check(path: Path, max_pixels: int) -> CheckSize:
         if width * height > max_pixels:
             raise ImageError(
                 f"{str(path)!r} has {width}×{height} = {width * height} pixels; allowed are {max_pixels} "
-                "pixels. Scale the image down or cut it into crops, or pass a larger max_pixels= if it is meant."
+                "pixels. Scale the image down or cut it into crops, or pass a larger max_pixels= if it is "
+                "meant."
             )
 
     return check

@@ -16,16 +16,7 @@ from lossnets.images.kinds import NOT_READ, READ, SUFFIXES, kind_of
 
 logger = logging.getLogger("lossnets")
 
-_SYSTEM = {
-    "thumbs.db",
-    "desktop.ini",
-    ".ds_store",
-    "@eadir",
-    "__macosx",
-    "ehthumbs.db",
-    ".gitkeep",
-    ".gitignore",
-}
+_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "@eadir", "__macosx", ".gitkeep"}
 _NAMED = 5
 
 
@@ -170,19 +161,20 @@ def _why_not(path: Path) -> tuple[str, bool]:
     return (f"{kind}, not read", True) if kind else ("no image ending", False)
 
 
-def describe_left_out(left_out: Sequence[LeftOut], folder: Path | None = None) -> str:
+def describe_left_out(left_out: Sequence[LeftOut], folder: Path) -> str:
     """One line on what was left out: how many, and the first ones with their reasons; "" for nothing.
 
     Args:
         left_out: what was.
-        folder: names are relative to it; None: names alone.
+        folder: names are relative to it, where they are below it.
     """
     if not left_out:
         return ""
     shown = left_out[:_NAMED]
-    names = [f.path.relative_to(folder).as_posix() if folder is not None else f.path.name for f in shown]
-    some = ", ".join(f"{printable(name)}: {f.reason}" for name, f in zip(names, shown, strict=True))
-    more = f", and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+    paths = [found.path for found in shown]
+    names = [(p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for p in paths]
+    some = "; ".join(f"{printable(name)}: {f.reason}" for name, f in zip(names, shown, strict=True))
+    more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
     return f"left out: {len(left_out)} file{'s' if len(left_out) > 1 else ''} ({some}{more})"
 
 
@@ -328,13 +320,12 @@ def _refuse_leftovers(a: set[str], b: set[str], in_a: Listing, in_b: Listing) ->
         return
     for alone, listing in ((a, in_a), (b, in_b)):
         for name in sorted(alone):
-            same = [
-                n for n in (*_names(listing), *_stems(listing)) if n != name and folded(n) == folded(name)
-            ]
+            names = (*_names(listing), *_stems(listing))
+            same = [other for other in names if other != name and folded(other) == folded(name)]
             if same:
                 parts.append(
-                    f"{ascii(name)} and {ascii(same[0])} in {str(listing.folder)!r} differ in Unicode normalisation "
-                    "or letter case only"
+                    f"{name!a} and {same[0]!a} in {str(listing.folder)!r} differ in Unicode normalisation or "
+                    "letter case only"
                 )
                 break
     raise ImageError(

@@ -2,8 +2,8 @@
 
 libjpeg goes on after damaged data and keeps quiet, and Pillow passes that on: half of the picture is wrong.
 Nothing is decoded to coefficients here; only lengths are followed, from code to code. Damage shows as a code
-that no table has, as a block of more coefficients than there are, or as data that end before or after the last
-block.
+that no table has, as a block of more coefficients than there are, or as data that end before or after the
+last block.
 
 A long scan is cut into lanes that are followed side by side. A lane begins a while before its part, at a
 guess; Huffman codes fall into step by themselves, and where a lane did not, it is followed again from where
@@ -103,7 +103,8 @@ class _Walk:
 
     def _tables(self, *, several: bool) -> tuple[Ints, Ints]:
         """All tables in a row, and where each state's begins."""
-        blocks, kinds = self._blocks, {}
+        blocks = self._blocks
+        kinds: dict[tuple[Table, bool], int] = {}
         base = np.zeros(len(blocks.dc) * 256, np.int64)
         for block, (dc, ac) in enumerate(zip(blocks.dc, blocks.ac, strict=True)):
             if ac is not None:
@@ -120,7 +121,7 @@ class _Walk:
             return f"its data hold at least {-count} blocks too many"
         tables = self._single if self._several is None else self._several
         single, joined, base, wrap, bits = (
-            memoryview(a) for a in (self._single, tables, self._base, self._wrap, words)
+            a.data for a in (self._single, tables, self._base, self._wrap, words)
         )
         while count > 0:
             if place >= end:

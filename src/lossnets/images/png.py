@@ -50,7 +50,9 @@ def check_png(data: bytes) -> Png:
         Damaged: a chunk is cut short or has a wrong checksum, one is missing, or the header is wrong.
         Unsupported: it has a chunk that must be understood and is not.
     """
-    header, parts, colours, frames, end = b"", [], 0, 1, 0
+    header, end = b"", 0
+    parts: list[bytes] = []
+    found = {b"PLTE": b"", b"acTL": b"\0\0\0\1"}
     for kind, body, end in _chunks(data):  # noqa: B007  # the last one counts
         if not header and kind != b"IHDR":
             raise Damaged("it does not begin with its header")
@@ -58,28 +60,24 @@ def check_png(data: bytes) -> Png:
             header = body
         elif kind == b"IDAT":
             parts.append(body)
-        elif kind == b"PLTE":
-            colours = len(body) // 3
-        elif kind == b"acTL":
-            frames = int.from_bytes(body[:4], "big")
+        elif kind in (b"PLTE", b"acTL"):
+            found[kind] = body
         elif kind != b"IEND" and not kind[0] & 32:
             raise Unsupported(f"holds a part {kind.decode('latin-1')!r} that no standard has")
     if len(header) != 13:
         raise Damaged("its header has the wrong length")
+    frames = int.from_bytes(found[b"acTL"][:4], "big")
+    return _png(header, len(found[b"PLTE"]) // 3, frames, b"".join(parts), end)
+
+
+def _png(header: bytes, colours: int, frames: int, data: bytes, end: int) -> Png:
     width, height, depth, colour, method, filtering, interlace = struct.unpack(">IIBBBBB", header)
-    if (
-        not width
-        or not height
-        or depth not in _DEPTHS.get(colour, ())
-        or method
-        or filtering
-        or interlace > 1
-    ):
+    right = depth in _DEPTHS.get(colour, ()) and method == filtering == 0 and interlace <= 1
+    if not width or not height or not right:
         raise Damaged("its header is wrong")
     if colour == 3 and not colours:
         raise Damaged("it has no palette")
-    colours = colours if colour == 3 else 0
-    return Png(width, height, depth, colour, bool(interlace), colours, frames, b"".join(parts), end)
+    return Png(width, height, depth, colour, bool(interlace), colours * (colour == 3), frames, data, end)
 
 
 def check_rows(png: Png) -> None:

@@ -20,7 +20,8 @@ def header_of(data: bytes) -> tuple[int, int, int, int]:
     Raises:
         Damaged: it has no such header.
     """
-    numbers, place = [], 2
+    numbers: list[int] = []
+    place = 2
     while len(numbers) < (2 if data[1:2] in b"14" else 3):
         found = _TOKEN.match(data, place)
         if found is None or len(found[1]) > 10:

@@ -49,7 +49,8 @@ _COMPRESSIONS = {
 }  # fmt: skip
 _COLOURS = {
     4: "a transparency mask", 5: INK, 6: "YCbCr values", 8: "CIE Lab values", 9: "CIE Lab values",
-    10: "CIE Lab values", 32803: "a camera's raw data", 32844: "LogL values", 32845: "LogLuv values", 34892: "a camera's raw data",
+    10: "CIE Lab values", 32803: "a camera's raw data", 32844: "LogL values", 32845: "LogLuv values",
+    34892: "a camera's raw data",
 }  # fmt: skip
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _PALETTE = 0, 1, 2, 3
 
@@ -98,9 +99,7 @@ def header_of(data: bytes) -> Tiff:
         _, following = _directory(data, order, following)
         pages += 1
     if pages > 1:
-        raise Unsupported(
-            f"holds {pages} frames or pages, one is allowed; save the frames as single images first"
-        )
+        raise Unsupported(SEVERAL.format(pages))
     _refuse(tags)
     channels = _one(tags, _SAMPLES, 1)
     depths = set(tags.get(_BITS, (1,)))
@@ -248,9 +247,7 @@ def _coloured(pixels: NDArray[Any], tiff: Tiff) -> tuple[NDArray[Any], int]:
         raise Damaged("its palette has the wrong length")
     table = np.array(colours, np.uint16).reshape(3, size).T
     if table.max() < 256 and table.max() > 0:
-        raise Unsupported(
-            "holds a palette of 8 bits where TIFF demands 16, so that its colours are not certain"
-        )
+        raise Unsupported("holds a palette of 8-bit colours where TIFF demands 16 bits")
     return table[pixels[..., 0]], 65535
 
 
