@@ -150,7 +150,7 @@ def check_avif(data: bytes) -> None:
         elif size == 0:
             size = len(data) - place
         if size < 8 or place + size > len(data):
-            if {b"meta", b"mdat"} <= kinds and not kind.isalnum():
+            if {b"meta", b"mdat"} <= kinds:
                 break  # something else behind the picture
             raise Damaged("it ends within a box")
         if kind == b"meta":

@@ -121,7 +121,7 @@ def _walk(
             elif deep:
                 _walk(path, here, images, left_out, deep=True)
         else:
-            reason, picture = _why_not(path)
+            reason, picture = _why_not(path, entry)
             if reason:
                 left_out.append(LeftOut(path, reason, picture))
             else:
@@ -140,13 +140,13 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _why_not(path: Path) -> tuple[str, bool]:
+def _why_not(path: Path, entry: os.DirEntry[str]) -> tuple[str, bool]:
     """Why a file is not listed ("" where it is), and whether it looks like a picture."""
     suffix = path.suffix.lower()
     try:
-        if not path.exists():
-            return "broken link", suffix in SUFFIXES or suffix in NOT_READ
-        if not path.is_file():
+        if entry.is_symlink() and not entry.is_file():
+            return "broken link", suffix in SUFFIXES or suffix in NOT_READ or not suffix
+        if not entry.is_file():
             return "no file", False
         if suffix in SUFFIXES:
             return "", True
@@ -197,8 +197,8 @@ def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
 
 
 def tell_left_out(listing: Listing) -> None:
-    """Name in the log what looks like an image and was left out; images in sub-folders are none of these."""
-    lost = [found for found in listing.left_out if found.picture and found.reason != _BELOW]
+    """Name in the log what looks like an image and was left out."""
+    lost = [found for found in listing.left_out if found.picture]
     if lost:
         logger.warning(
             "folder %s: %s", printable(str(listing.folder)), describe_left_out(lost, listing.folder)

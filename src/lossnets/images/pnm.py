@@ -62,7 +62,7 @@ def _raw(data: bytes, place: int, size: int, dtype: np.dtype[Any]) -> NDArray[An
     end = place + size * dtype.itemsize
     if len(data) < end:
         raise Damaged(f"it ends {end - len(data)} bytes too early")
-    if re.match(rb"P[1-6]\s+\d", data[end : end + 8]):
+    if re.match(rb"P[1-6]\s+[\d#]", data[end : end + 8]):
         raise Unsupported("holds several pictures, one is allowed; save them as single files first")
     return np.frombuffer(data, dtype, size, place)
 

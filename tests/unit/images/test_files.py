@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from lossnets.errors import ImageError, LossnetsError
-from lossnets.images.files import image_size, read_image, write_image
-from lossnets.images.folders import list_images, pair_folders, scan_folder
+from lossnets.images.files import read_image, write_image
+from lossnets.images.folders import list_images, pair_folders
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
