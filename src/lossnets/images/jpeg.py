@@ -12,6 +12,7 @@ from PIL import JpegImagePlugin
 
 from lossnets.images.huffman import Blocks, Table, problem
 from lossnets.images.kinds import Damaged, Unsupported
+from lossnets.images.refinement import refinement_problem
 
 _END_OF_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
@@ -51,7 +52,8 @@ class _State:
     tables: dict[int, Table] = field(default_factory=dict)  # class << 4 | number
     quantisation: set[int] = field(default_factory=set)
     interval: int = 0
-    seen: set[int] = field(default_factory=set)  # components that some scan has the first coefficients of
+    refining: list[tuple[int, int]] = field(default_factory=list)  # where the data of such scans are
+    lacking: dict[tuple[int, int], int] = field(default_factory=dict)  # (component, coefficient) -> low bits
 
 
 def components_of(data: bytes) -> int:
@@ -90,10 +92,14 @@ def check_jpeg(data: bytes) -> int:
             place = _scan(data, body, place, state)
         else:
             _header(kind, body, state)
-    if state.frame is None or state.seen != set(state.frame.components):
-        raise Damaged("a colour channel has no data")
+    channels = state.frame.components if state.frame is not None else ()
+    if not channels or any(state.lacking.get((name, k)) != 0 for name in channels for k in range(64)):
+        raise Damaged("a scan of its data is missing")
     if not _plausible(data[:place]):
         raise Damaged("its data hold values far beyond white or black")
+    said = refinement_problem(data[:place], state.refining) if state.refining else ""
+    if said:
+        raise Damaged(said)
     return place
 
 
@@ -216,7 +222,9 @@ def _scan(data: bytes, header: bytes, place: int, state: _State) -> int:
     said = ""
     if first == 0 and precision >> 4:
         said = _one_bit_each(parts)
-    elif not precision >> 4:
+    elif precision >> 4:
+        state.refining.append((place, found.start()))
+    else:
         said = problem(parts, _blocks(state, chosen, first, last))
     if said:
         raise Damaged(said)
@@ -237,12 +245,16 @@ def _scan_header(header: bytes, state: _State) -> tuple[list[tuple[int, int]], i
             raise Damaged("a scan names a colour channel that does not exist")
         if state.frame.components[name].quantisation not in state.quantisation:
             raise Damaged("a quantisation table is missing")
-    if first == 0:
-        state.seen.update(name for name, _ in chosen)
     if state.frame.kind != _PROGRESSIVE:
         first, last, precision = 0, 63, 0
     if first > last or last > 63 or (first > 0 and count > 1):
         raise Damaged("a scan header is wrong")
+    high, low = precision >> 4, precision & 15
+    for name, k in ((name, k) for name, _ in chosen for k in range(first, last + 1)):
+        before = state.lacking.get((name, k))
+        if before != (high or None) or (high and low != high - 1):
+            raise Damaged("its scans are not in order")
+        state.lacking[name, k] = low
     return chosen, first, last, precision
 
 

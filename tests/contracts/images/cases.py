@@ -310,7 +310,8 @@ def jpeg_cases() -> Iterator[Case]:
     grey, rgb = flat(90), flat(200, 40, 90)
     ways: dict[str, dict[str, object]] = {
         "": {}, ", chroma not subsampled": {"subsampling": 0}, ", progressive": {"progressive": True},
-        ", own tables": {"optimize": True}, ", with restart markers": {"restart_marker_blocks": 1},
+        ", own tables": {"optimize": True},
+        ", with restart markers": {"restart_marker_blocks": 1}, ", stored as RGB": {"keep_rgb": True},
     }  # fmt: skip
     for name, options in ways.items():
         yield Case(

@@ -246,17 +246,18 @@ def test_every_whole_jpeg_is_read_as_pillow_reads_it(name: str, path: Path) -> N
             )
 
 
-@pytest.mark.parametrize("name", [name for name in JPEGS if name != "progressive"])
+@pytest.mark.parametrize("name", JPEGS)
 def test_a_damaged_stretch_in_a_jpeg_is_found(name: str, path: Path) -> None:
     data = jpeg(name)
-    start, rng, missed = data.rindex(b"\xff\xda") + 14, np.random.default_rng(3), 0
+    start, rng, missed = data.index(b"\xff\xda") + 14, np.random.default_rng(3), 0
     for trial in range(24):
         length = int(rng.integers(100, 400))
         place = int(rng.integers(start, len(data) - length - 2))
         stretch = bytes(length) if trial % 3 == 0 else rng.integers(0, 255, length, np.uint8).tobytes()
         got = outcome(path, data[:place] + stretch + data[place + length :])
         missed += got is not None
-    assert missed <= 2  # what decodes to another picture that could be one, nobody can tell
+    # What decodes to another picture that could be one, nobody can tell; that refines bits, often enough.
+    assert missed <= (5 if name == "progressive" else 2)
 
 
 @pytest.mark.parametrize("name", ["plain", "grey", "progressive"])
