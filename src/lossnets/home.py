@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import shutil
 import sys
 import threading
@@ -106,7 +107,8 @@ def atomic_write(
     """Open a file that appears at ``path`` complete, or not at all.
 
     What is written goes to a temporary file in the same folder, which replaces ``path`` when the
-    ``with`` block ends well and is removed when it does not. Text is written as UTF-8.
+    ``with`` block ends well and is removed when it does not. Text is written as UTF-8, names of files as
+    `text_bytes` says.
 
     Args:
         path: the file to write; an existing one keeps its content until the new one is complete.
@@ -122,7 +124,8 @@ def atomic_write(
     target = Path(os.path.realpath(path))  # through a symbolic link, which stays one
     temporary = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+        with temporary.open(mode, encoding=encoding, errors=errors) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -134,6 +137,32 @@ def atomic_write(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()  # only there when something went wrong
+
+
+def printable(name: str) -> str:
+    r"""A name of a file as it can be written anywhere: bytes that are no UTF-8 appear as ``\udcXX``.
+
+    Python holds such a byte as a lone surrogate, which no encoder takes. In JSON this is its own escape, so
+    that reading it gives the very name back; elsewhere `original_name` does.
+
+    >>> printable("caf\udce9.png") == "caf" + chr(92) + "udce9.png"
+    True
+    """
+    return text_bytes(name).decode("utf-8")
+
+
+def text_bytes(text: str) -> bytes:
+    """Text as UTF-8, with names of files as `printable` writes them."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def original_name(written: str) -> str:
+    r"""The name of a file that `printable` wrote, as Python and the system know it.
+
+    >>> original_name(printable("caf\udce9.png")) == "caf\udce9.png"
+    True
+    """
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda found: chr(int(found[1], 16)), written)
 
 
 def _is_about(cause: OSError, temporary: Path) -> bool:

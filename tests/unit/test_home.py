@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,17 @@ from types import SimpleNamespace
 import pytest
 
 from lossnets.errors import ConfigError, LossnetsError, StoreError
-from lossnets.home import atomic_write, home, locked, make_folder, offline, offline_mode, write_error
+from lossnets.home import (
+    atomic_write,
+    home,
+    locked,
+    make_folder,
+    offline,
+    offline_mode,
+    original_name,
+    printable,
+    write_error,
+)
 
 
 @contextlib.contextmanager
@@ -318,3 +329,11 @@ with locked(pathlib.Path({str(tmp_path / "lock")!r})):
         with locked(tmp_path / "lock"):
             pass
         assert not (tmp_path / "lock").exists()
+
+
+def test_text_with_a_name_that_is_no_utf8_is_written_and_read_back(tmp_path: Path) -> None:
+    name = "caf\udce9.png"  # as Python holds the byte E9 of Latin-1
+    with atomic_write(tmp_path / "names.json", "w") as file:
+        json.dump({"name": name}, file, ensure_ascii=False)
+    assert json.loads((tmp_path / "names.json").read_text(encoding="utf-8")) == {"name": name}
+    assert original_name(printable(name)) == name

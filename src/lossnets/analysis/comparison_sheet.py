@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossnets.analysis.comparison_records import Candidate, Comparison, LossRow
 from lossnets.errors import ConfigError, ImageError, LossnetsError
+from lossnets.home import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +65,7 @@ def compare_images(
         raise ImageError(f"no candidate can be compared: {kept[0].name}: {kept[0].problem}")
     loaded = {str(spec): _load(spec, device) for spec in specs}
     rows = [_row(name, loss, whole, images, maps, side, device) for name, loss in loaded.items()]
-    name = Path(first.source).name if first.source else "reference"
+    name = printable(Path(first.source).name) if first.source else "reference"
     return Comparison(Candidate(name, first.source, first.size, first.picture), tuple(kept), tuple(rows))
 
 
@@ -108,8 +109,8 @@ def told_apart(path: Path, others: Sequence[Path]) -> str:
     rivals = {other.absolute().parts for other in others} - {own}
     for count in range(1, len(own) + 1):
         if all(other[-count:] != own[-count:] for other in rivals):
-            return "/".join(own[-count:])
-    return str(path)
+            return printable("/".join(own[-count:]))
+    return printable(str(path))
 
 
 def _tensor(picture: Picture) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lossnets.errors import LossnetsError, require
 
@@ -21,6 +23,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stderr (with LOSSNETS_DEBUG=1 the whole traceback); 3: ``recommend`` refused, with the reason on
     stdout; 130: interrupted.
     """
+    with _tolerant():
+        return _run(arguments)
+
+
+@contextlib.contextmanager
+def _tolerant() -> Iterator[None]:
+    """Let stdout show names of files that its encoding does not have, as `home.printable` writes them."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    before = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=before)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     warnings = _Warnings(logging.WARNING)
     logging.getLogger("lossnets").addHandler(warnings)
     try:

@@ -97,7 +97,7 @@ def _tell(found: Comparison, json: Path | None) -> None:
     from json import dumps
 
     from lossnets.errors import DataError
-    from lossnets.home import atomic_write
+    from lossnets.home import atomic_write, text_bytes
 
     text = dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     if json == _STDOUT:
@@ -106,7 +106,7 @@ def _tell(found: Comparison, json: Path | None) -> None:
     _show(found)
     if json is not None:
         with atomic_write(json, error=DataError) as file:
-            file.write(f"{text}\n".encode())
+            file.write(text_bytes(f"{text}\n"))
         note(f"wrote {json}")
 
 

@@ -28,12 +28,17 @@ def distance(
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, ...")] = "cpu",
     csv: Annotated[Path | None, typer.Option(help="Write one row per pair and loss; - is stdout.")] = None,
     json: Annotated[Path | None, typer.Option(help="The same as JSON; - is stdout.")] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into sub-folders, too; pair by relative path.")
+    ] = False,
 ) -> None:
     """Distance between two images, or between the pairs of two folders. 0 means alike.
 
     Folders are paired by file name without its ending; a file without a partner is an error, found
-    before anything is computed. Images are never resized. A pair that cannot be compared is reported
-    in its row, the others are computed, and the exit status is 1.
+    before anything is computed. Names may differ in Unicode normalisation and letter case. What is left
+    out of a folder (other endings, hidden files, broken links, sub-folders without --recursive) is counted
+    and named at the end. Images are never resized. A pair that cannot be compared is reported in its row,
+    the others are computed, and the exit status is 1.
 
     \b
     Examples:
@@ -43,7 +48,7 @@ def distance(
     from lossnets.losses import LossBank
 
     targets = _targets(csv, json)
-    pairs = _pairs(a, b)
+    pairs, left_out = _pairs(a, b, recursive)
     bank = LossBank(_losses(loss), device=checked_device(device))
     rows: list[Row] = []
     try:
@@ -58,6 +63,8 @@ def distance(
     failed = dict.fromkeys((row["name"], row["error"]) for row in rows if row["error"])
     for name, error in failed:
         note(f"failed: {name}: {error}")
+    if left_out:
+        note(left_out)
     if failed:
         raise typer.Exit(1)
 
@@ -120,12 +127,18 @@ def _losses(names: Sequence[str] | None) -> list[Any]:
     return [load_loss(spec, validate="never") for spec in specs]
 
 
-def _pairs(a: Path, b: Path) -> list[tuple[str, Path, Path]]:
-    from lossnets.images import pair_folders
+def _pairs(a: Path, b: Path, recursive: bool) -> tuple[Sequence[tuple[str, Path, Path]], str]:
+    """The pairs, and one line on what is left out."""
+    from lossnets.images.folders import describe_left_out, find_pairs
 
     if a.is_dir() != b.is_dir() and a.exists() and b.exists():
         raise ConfigError(f"a and b must be two files or two folders; got {str(a)!r} and {str(b)!r}")
-    return pair_folders(a, b) if a.is_dir() else [(a.name, a, b)]
+    if not a.is_dir():
+        if recursive:
+            raise ConfigError(f"--recursive is for two folders; {str(a)!r} is none")
+        return [(a.name, a, b)], ""
+    found = find_pairs(a, b, recursive=recursive)
+    return found.pairs, describe_left_out((*found.a.left_out, *found.b.left_out), a.parent)
 
 
 def _compare(bank: Any, pairs: Sequence[tuple[str, Path, Path]], device: str) -> Iterator[Row]:

@@ -11,7 +11,7 @@ from lossnets.analysis import Results, load_costs, load_results
 from lossnets.cli.console import note
 from lossnets.cli.shipped import SHIPPED, results_of
 from lossnets.errors import ConfigError
-from lossnets.home import atomic_write
+from lossnets.home import atomic_write, text_bytes
 from lossnets.report import TITLE, build_report
 from lossnets.report.pictures import folder_beside
 
@@ -49,7 +49,7 @@ def report(
     page = build_report(
         results, costs=costs, pictures=places if pictures else False, title=title, origin=whose
     )
-    content = page.encode()
+    content = text_bytes(page)
     with atomic_write(output, error=ConfigError) as file:
         file.write(content)
     note(f"{len(results.records):,} runs in {output}, {len(content) / 1e6:.1f} MB; open it in a browser")

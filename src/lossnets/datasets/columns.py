@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lossnets.errors import DataError
-from lossnets.images.files import SUFFIXES
+from lossnets.images.folders import folded
+from lossnets.images.kinds import SUFFIXES
 
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "tile", "name", "id")
 LABEL_COLUMNS = ("class", "class_name", "label", "category", "target")
@@ -102,10 +103,14 @@ class FileIndex:
         self.root = root
         self._paths: dict[str, Path] = {}
         self._names: dict[str, list[Path]] = defaultdict(list)
+        self._alike: dict[str, list[Path]] = defaultdict(list)  # but for Unicode normalisation and case
         for file in files:
             self._paths[file.relative_to(root).as_posix()] = file
             for key in dict.fromkeys((file.name, file.stem)):
                 self._names[key].append(file)
+            whole = file.relative_to(root).as_posix()
+            for key in {folded(whole), folded(file.name), folded(file.stem)}:
+                self._alike[key].append(file)
 
     def find(self, name: str, where: str) -> Path | None:
         """The file that ``name`` means; None where there is none.
@@ -117,8 +122,9 @@ class FileIndex:
         if name in self._paths:
             return self._paths[name]
         stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in SUFFIXES else name
-        for key in dict.fromkeys((name, stem)):
-            found = self._names.get(key, [])
+        for names, key in [(self._names, name), (self._names, stem), (self._alike, folded(name)),
+                           (self._alike, folded(stem))]:  # fmt: skip
+            found = names.get(key, [])
             if len(found) > 1:
                 some = ", ".join(file.relative_to(self.root).as_posix() for file in found[:3])
                 raise DataError(

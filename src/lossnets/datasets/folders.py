@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lossnets.datasets.columns import (
@@ -19,7 +19,8 @@ from lossnets.datasets.columns import (
 )
 from lossnets.datasets.masks import MASK_FOLDERS, SPLITS, Masked, masked_folder, read_mask
 from lossnets.errors import ConfigError, DataError
-from lossnets.images.files import SUFFIXES, list_images
+from lossnets.images.folders import LeftOut, list_images, scan_folder, tell_left_out
+from lossnets.images.kinds import SUFFIXES
 
 __all__ = [
     "Labelled",
@@ -55,7 +56,10 @@ def image_folder(
         raise ConfigError(f"limit must be a whole number above 0, or None for all; got {limit!r}.")
     root = _folder(path, "path")
     if names is None:
-        images = list_images(root) or _images_below(root)
+        listing = scan_folder(root)
+        images = list(listing.images) or _images_below(root)
+        if listing.images:
+            tell_left_out(listing)
     else:
         wanted, where = _names(names)
         images = FileIndex(list_images(root, recursive=True), root).find_all(wanted, where)
@@ -160,21 +164,37 @@ def labelled_folder(
 
 
 def _by_class_folder(root: Path) -> tuple[Labelled, ...]:
+    items = _classes(root)
+    if not items:
+        raise DataError(
+            f"no labelled image in {str(root)!r}: expected a table labels.csv (or csv=), a sub-folder for "
+            "each class, or train/ and test/ with a sub-folder for each class."
+        )
+    everything, labelled = scan_folder(root, recursive=True), {item.path for item in items}
+    others = [
+        LeftOut(path, "in no folder of a class", picture=True)
+        for path in everything.images
+        if path not in labelled
+    ]
+    tell_left_out(replace(everything, left_out=(*others, *everything.left_out)))
+    return items
+
+
+def _classes(root: Path) -> tuple[Labelled, ...]:
     folders = _sub_folders(root)
     if folders and all(folder.name.lower() in SPLITS for folder in folders):
         items = [
             Labelled(image, kind.name, split_name(folder.name))
             for folder in folders
             for kind in _sub_folders(folder)
-            for image in list_images(kind)
+            for image in scan_folder(kind, below=False).images
         ]
     else:
-        items = [Labelled(image, kind.name, None) for kind in folders for image in list_images(kind)]
-    if not items:
-        raise DataError(
-            f"no labelled image in {str(root)!r}: expected a table labels.csv (or csv=), a sub-folder for "
-            "each class, or train/ and test/ with a sub-folder for each class."
-        )
+        items = [
+            Labelled(image, kind.name, None)
+            for kind in folders
+            for image in scan_folder(kind, below=False).images
+        ]
     return tuple(items)
 
 

@@ -19,7 +19,8 @@ from lossnets.datasets.columns import (
     split_name,
 )
 from lossnets.errors import ConfigError, DataError, ImageError
-from lossnets.images.files import list_images, pair_folders, read_image
+from lossnets.images.files import read_image
+from lossnets.images.folders import folded, list_images, pair_folders
 
 PAIRS = (
     ("images", "masks"),
@@ -106,7 +107,7 @@ def _find_pairs(root: Path) -> Iterator[_Part]:
     if pair is not None:
         yield (None, *pair)
         return
-    below = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir()}
+    below = _sub_folders(root)
     for name in SPLITS:
         pair = _pair_in(below[name]) if name in below else None
         if pair is not None:
@@ -114,8 +115,28 @@ def _find_pairs(root: Path) -> Iterator[_Part]:
 
 
 def _pair_in(folder: Path) -> tuple[Path, Path] | None:
-    below = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    below = _sub_folders(folder)
     return next(((below[a], below[b]) for a, b in PAIRS if a in below and b in below), None)
+
+
+def _sub_folders(folder: Path) -> dict[str, Path]:
+    """Sub-folders by their names in lower case.
+
+    Raises:
+        DataError: two of the usual names differ in case only.
+    """
+    below: dict[str, Path] = {}
+    for entry in sorted(folder.iterdir()):
+        name = entry.name.lower()
+        if not entry.is_dir():
+            continue
+        if name in below and any(name in (*pair, *SPLITS) for pair in PAIRS):
+            raise DataError(
+                f"folder {str(folder)!r} has {below[name].name!r} and {entry.name!r}, which differ in "
+                "letter case only; take one away, or name the folders of images and masks: masks=."
+            )
+        below[name] = entry
+    return below
 
 
 def _table(root: Path, csv: str | Path | None) -> Path | None:
@@ -139,11 +160,12 @@ def _pairs(images: Path, masks: Path, split: str | None) -> list[Masked]:
 
 def _pairs_by_ending(images: list[Path], masks: list[Path]) -> list[tuple[Path, Path]]:
     """Every image with the mask of its name and one ending; none where they do not all go together."""
-    stems = {image.stem: image for image in images}
+    stems = {folded(image.stem): image for image in images}
+    named = [(folded(mask.stem), mask) for mask in masks]
     for ending in MASK_ENDINGS:
-        mates = {mask.stem.removesuffix(ending): mask for mask in masks if mask.stem.endswith(ending)}
+        mates = {name.removesuffix(ending): mask for name, mask in named if name.endswith(ending)}
         if len(images) == len(stems) == len(mates) == len(masks) and mates.keys() == stems.keys():
-            return [(stems[stem], mates[stem]) for stem in sorted(stems)]
+            return [(stems[stem], mates[stem]) for stem in sorted(stems, key=lambda key: stems[key].stem)]
     return []
 
 

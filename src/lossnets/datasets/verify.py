@@ -12,7 +12,8 @@ from lossnets.datasets.fetch import ARCHIVES, md5_problem
 from lossnets.datasets.places import missing_error, status
 from lossnets.download import hash_problem, sha256_of
 from lossnets.errors import DataError, ImageError
-from lossnets.images.files import list_images, read_image
+from lossnets.images.files import read_image
+from lossnets.images.folders import list_images
 
 Progress = Callable[[str, int, int | None], None]
 

@@ -20,7 +20,7 @@ from lossnets.errors import ConfigError, LossnetsError, WeightsError
 from lossnets.gradients.architecture import Architecture
 from lossnets.gradients.card import Card, check_imitates, versions
 from lossnets.gradients.network import GradientNetwork, build_network
-from lossnets.home import atomic_write
+from lossnets.home import atomic_write, printable
 from lossnets.losses.base import ImageLoss
 from lossnets.networks.state_dicts import file_problem, state_sha256
 from lossnets.torch_state import standard_state
@@ -59,7 +59,7 @@ def save_pgn(
     tensors = {key: _stored(value, dtype) for key, value in network.state_dict().items()}
     _check_finite(tensors, "the gradient network is not saved")
     record = _plain(card.as_dict())
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    text = printable(json.dumps(record, ensure_ascii=False, allow_nan=False))
     content = serialise(tensors, metadata={_CARD: text, _HASH: state_sha256(tensors)})
     with atomic_write(path, error=WeightsError) as file:
         file.write(content)

@@ -199,7 +199,7 @@ def _photograph(path: Path, name: str) -> Tensor:
 
 def _order(files: list[Path], folder: Path) -> list[Path]:
     """An order drawn from the names: it favours no part, and files added later leave it as it is."""
-    return sorted(files, key=lambda path: sha256(path.relative_to(folder).as_posix().encode()).digest())
+    return sorted(files, key=lambda path: sha256(os.fsencode(path.relative_to(folder).as_posix())).digest())
 
 
 def _middle(image: Tensor, side: int, name: str) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lossnets.errors import DataError
-from lossnets.home import locked, make_folder, write_error
+from lossnets.home import locked, make_folder, printable, write_error
 from lossnets.judging.records import plain
 
 logger = logging.getLogger("lossnets")
@@ -58,7 +58,9 @@ class Ledger:
         self._found[identity] = result
         if self.path is None:
             return
-        line = json.dumps({"key": identity, "of": plain(key), "result": result}, ensure_ascii=False)
+        line = printable(
+            json.dumps({"key": identity, "of": plain(key), "result": result}, ensure_ascii=False)
+        )
         make_folder(self.path.parent)
         try:
             with locked(_lock(self.path)), self.path.open("a", encoding="utf-8") as file:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from lossnets.errors import require
+from lossnets.home import text_bytes
 
 TEMPLATE = "template.html.j2"
 _DATATABLES = ("dt_bundle.js", "dt_bundle.css")
@@ -39,7 +40,7 @@ def pack(text: str) -> str:
     >>> unpack(pack("<script>"))
     '<script>'
     """
-    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(text_bytes(text), compresslevel=9, mtime=0)).decode("ascii")
 
 
 def unpack(packed: str) -> str:

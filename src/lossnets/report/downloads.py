@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossnets.analysis import Results, Setting
+from lossnets.home import text_bytes
 from lossnets.report.assets import pack
 from lossnets.report.parts import interval, number
 from lossnets.runs.export import render, render_runs, score_rows
@@ -48,7 +49,9 @@ def downloads(results: Results) -> list[Download]:
         ("runs.json", "application/json", "Every run, whole; lossnets reads it back (load_results).",
          render_runs(results.records)),
     )  # fmt: skip
-    return [Download(name, kind, about, pack(text), len(text.encode())) for name, kind, about, text in texts]
+    return [
+        Download(name, kind, about, pack(text), len(text_bytes(text))) for name, kind, about, text in texts
+    ]
 
 
 def cells_csv(results: Results) -> str:

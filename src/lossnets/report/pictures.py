@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from lossnets.analysis import Results, Setting
@@ -16,8 +17,9 @@ from lossnets.analysis.figures import short_names
 from lossnets.analysis.results import without_password
 from lossnets.benchmarks.base import benchmark_class
 from lossnets.benchmarks.pictures import FOLDER, OUTPUT
-from lossnets.errors import UnknownNameError
+from lossnets.errors import ImageError, UnknownNameError
 from lossnets.home import home
+from lossnets.images.files import read_image
 from lossnets.report.parts import Heading, Note, Part, Strip, number
 from lossnets.runs.folders import SUFFIX, run_folder
 from lossnets.runs.records import RunRecord
@@ -64,7 +66,7 @@ def _readable(results: Results, setting: Setting, places: Sequence[Path]) -> Ite
     """The strips; where a file cannot be read, those before it and why the rest is not there."""
     try:
         yield from _strips(results, setting, places)
-    except OSError as error:  # Pillow's "cannot identify" is one too
+    except (ImageError, OSError) as error:
         yield Note(f"A picture cannot be shown: {error}", "absent")
 
 
@@ -142,8 +144,7 @@ def data_uri(path: Path, side: int = SIDE) -> str:
 
     Small pictures (up to 64 pixels) are enlarged without smoothing, so that pixels stay visible.
     """
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
+    image = Image.fromarray((read_image(path) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if scale < 1:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lossnets.errors import ConfigError, DataError
-from lossnets.home import atomic_write
+from lossnets.home import atomic_write, text_bytes
 from lossnets.runs.identity import RunConfig, canonical_json
 from lossnets.runs.records import Failure, RunRecord, ScoreRecord
 from lossnets.runs.store import Store
@@ -119,13 +119,13 @@ def _cell(row: Mapping[str, Any], key: str) -> str:
 
 
 def write(text: str, path: str | Path) -> None:
-    """Write UTF-8 text whole or not at all.
+    """Write UTF-8 text whole or not at all, names of files as `home.text_bytes` says.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     with atomic_write(path, error=ConfigError) as file:
-        file.write(text.encode())
+        file.write(text_bytes(text))
 
 
 def run_objects(records: Iterable[RunRecord]) -> list[Row]:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lossnets.errors import ConfigError, unknown_name
+from lossnets.home import printable
 
 UNRESOLVED = "unresolved"
 """The signature of a loss that could not be loaded, and the fingerprint of data that could not be read."""
@@ -32,11 +33,12 @@ def canonical_json(value: object) -> str:
     '{"a":[true,null,"é"],"b":1}'
     """
     try:
-        return json.dumps(
+        text = json.dumps(
             _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(f"configuration values must be plain JSON values; got {value!r}: {error}") from None
+    return printable(text)
 
 
 def _plain(value: object) -> object:

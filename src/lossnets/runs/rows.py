@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lossnets.home import printable
 from lossnets.runs.identity import UNRESOLVED, RunConfig, canonical_json
 from lossnets.runs.records import Failure, Outcome, RunRecord, ScoreRecord
 from lossnets.runs.schema import items, runs, scores
@@ -38,7 +39,7 @@ def outcome_columns(outcome: Outcome) -> dict[str, Any]:
         "environment": canonical_json(outcome.environment),
         "facts": canonical_json(outcome.facts),
         "error_type": failure.type if failure else None,
-        "error_message": failure.message if failure else None,
+        "error_message": printable(failure.message) if failure else None,
     }
 
 

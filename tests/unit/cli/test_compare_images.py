@@ -121,7 +121,7 @@ def test_grey_16_bit_and_opaque_alpha_are_read(folder: Path, capsys: Captured) -
         (("ref.png", "veil.png", "-o", "x.gif"), "--output must end in .png, .svg or .pdf; got 'x.gif'"),
         (("ref.png", "veil.png", "--theme", "blue"), "theme 'blue' is not known"),
         (("ref.png", "veil.png", "-l", "pixel:mze"), "pixel loss 'mze' is not known"),
-        (("bad.png", "veil.png", "-l", "pixel:mse"), "is not an image that Pillow can read"),
+        (("bad.png", "veil.png", "-l", "pixel:mse"), "is not an image that is read"),
         (("ref.png", "small.png", "-l", "pixel:mse"), "no candidate can be compared: small.png: it is 9×9"),
         (("ref.png", "veil.png", "-o", "/none/x.png"), "is no folder"),
     ],

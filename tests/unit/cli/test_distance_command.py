@@ -293,3 +293,59 @@ def test_files_that_are_not_there(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
+
+
+def test_what_is_left_out_is_named_at_the_end(folders: tuple[Path, Path], capsys: Captured) -> None:
+    one, two = folders
+    assert main(["distance", str(one), str(two), "-l", "pixel:mse"]) == 0
+    assert "left out" not in capsys.readouterr().err
+    (one / "notes.txt").write_text("x")
+    (two / "3.heic").write_bytes(b"x")
+    (two / "4.png").symlink_to(two / "nowhere.png")
+    assert main(["distance", str(one), str(two), "-l", "pixel:mse"]) == 0
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        "left out: 3 files (one/notes.txt: no image ending; two/3.heic: HEIC, not read; "
+        "two/4.png: broken link)"
+    )
+
+
+def test_scenes_are_found_with_recursive(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: Captured
+) -> None:
+    one, two = folders
+    for folder, whole in zip(folders, ("left", "right"), strict=True):
+        (tmp_path / whole).mkdir()
+        folder.rename(tmp_path / whole / "garden")
+    words = ["distance", str(tmp_path / "left"), str(tmp_path / "right"), "-l", "pixel:mse"]
+    assert main(words) == 2
+    assert "--recursive" in capsys.readouterr().err
+    assert main([*words, "--recursive"]) == 0
+    assert list(table(capsys.readouterr().out))[1:] == ["garden/0", "garden/1", "garden/2", "mean"]
+    assert not one.exists()
+    assert not two.exists()
+    assert main(["distance", *[str(tmp_path / "left" / "garden" / "0.png")] * 2, "--recursive"]) == 2
+    assert "--recursive is for two folders" in capsys.readouterr().err
+
+
+def test_names_that_are_no_utf8_lose_nothing(folders: tuple[Path, Path], tmp_path: Path, capfd) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        for folder in folders:
+            write_image(folder / name, torch.rand(3, 24, 24))
+    except ConfigError:
+        pytest.skip("this file system takes UTF-8 only")
+    words = ["distance", *map(str, folders), "-l", "pixel:mse"]
+    assert main(words) == 0
+    assert "caf\\udce9" in capfd.readouterr().out
+    assert main([*words, "--csv", str(tmp_path / "d.csv"), "--json", str(tmp_path / "d.json")]) == 0
+    rows = read_csv((tmp_path / "d.csv").read_text(encoding="utf-8"))
+    assert any(row["name"] == "caf\\udce9" for row in rows)
+    whole = json.loads((tmp_path / "d.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in whole] == ["0", "1", "2", name.removesuffix(".png")]
+    for form in ("--csv", "--json"):
+        assert main([*words, form, "-"]) == 0
+    both = [str(folder / name) for folder in folders]
+    assert main(["map", *both, "-o", str(tmp_path / "map.svg"), "-l", "pixel:mse"]) == 0
+    sheet = ["-l", "pixel:mse", "-o", str(tmp_path / "sheet.png"), "--json", str(tmp_path / "sheet.json")]
+    assert main(["compare-images", *both, *sheet]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class TestImageFolder:
     def test_what_is_missing(self, tmp_path):
         with pytest.raises(DataError, match=r"'.*nowhere' does not exist"):
             image_folder(tmp_path / "nowhere")
-        with pytest.raises(DataError, match=r"hold no image; known endings: .bmp"):
+        with pytest.raises(DataError, match=r"hold no image; known endings: .*.bmp"):
             image_folder(tmp_path)
         with pytest.raises(DataError, match=r"text file .*list.txt' cannot be read"):
             image_folder(tmp_path, names=tmp_path / "list.txt")
@@ -312,6 +313,47 @@ class TestReadMask:
     def test_no_image(self, tmp_path):
         with pytest.raises(ImageError, match="is not an image"):
             read_mask(table(tmp_path / "m.png", "text"))
+
+
+class TestNamesAndLinks:
+    def test_linked_folders_count_for_every_reader(self, tmp_path: Path) -> None:
+        images(tmp_path / "real", "cat/1.png", "cat/2.png")
+        images(tmp_path / "set", "dog/1.png")
+        (tmp_path / "set" / "cat").symlink_to(tmp_path / "real" / "cat")
+        assert len(image_folder(tmp_path / "set")) == len(labelled_folder(tmp_path / "set")) == 3
+
+    def test_what_is_in_no_class_is_named(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        images(tmp_path, "dog/1.png", "loose.png", "dog/deeper/2.png")
+        (tmp_path / "cat").symlink_to(tmp_path / "nowhere")
+        assert len(labelled_folder(tmp_path)) == 1
+        for name in ("cat: broken link", "loose.png: in no folder of a class", "dog/deeper/2.png: in no"):
+            assert name in caplog.text
+
+    def test_images_below_images_are_named(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        images(tmp_path, "1.png", "more/2.png")
+        assert len(image_folder(tmp_path)) == 1
+        assert "left out: 1 file (more/2.png: in a sub-folder)" in caplog.text
+
+    def test_names_of_a_table_may_differ_in_normalisation_and_case(self, tmp_path: Path) -> None:
+        composed, apart = (unicodedata.normalize(form, "Müller.png") for form in ("NFC", "NFD"))
+        images(tmp_path, composed, "x.png")
+        assert [p.name for p in image_folder(tmp_path, names=[apart, "X.PNG"])] == [composed, "x.png"]
+        images(tmp_path, apart.upper())
+        with pytest.raises(DataError, match="could be 2 files"):
+            image_folder(tmp_path, names=[composed.lower()])
+
+    def test_masks_go_with_images_of_the_other_normalisation(self, tmp_path: Path) -> None:
+        composed, apart = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
+        images(tmp_path, f"images/{composed}.png", f"masks/{apart}_mask.png")
+        (item,) = masked_folder(tmp_path)
+        assert (item.image.stem, item.mask.stem) == (composed, f"{apart}_mask")
+
+    def test_two_folders_of_masks_are_refused(self, tmp_path: Path) -> None:
+        images(tmp_path, "images/1.png", "masks/1.png", "Masks/1.png")
+        if len(list(tmp_path.iterdir())) < 3:
+            pytest.skip("this file system does not tell letter case")
+        with pytest.raises(DataError, match=r"'Masks' and 'masks', which differ in letter case only"):
+            masked_folder(tmp_path)
 
 
 class TestFingerprint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from dataclasses import replace
 from typing import Any
@@ -101,3 +102,9 @@ def test_what_json_cannot_say_is_refused(value: object) -> None:
 def test_a_loss_that_was_not_loaded_is_not_resolved() -> None:
     assert CONFIG.resolved
     assert not replace(CONFIG, signature=UNRESOLVED).resolved
+
+
+def test_a_name_that_is_no_utf8_can_be_hashed_and_read_back() -> None:
+    text = canonical_json({"file": "caf\udce9.png"})
+    assert text.encode()
+    assert json.loads(text) == {"file": "caf\udce9.png"}

@@ -30,14 +30,14 @@ def save_figure(figure: Any, path: str | Path, *, dpi: int = 200) -> Path:
         DataError: the file cannot be written.
     """
     from lossnets.errors import DataError
-    from lossnets.home import atomic_write
+    from lossnets.home import atomic_write, text_bytes
 
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise ConfigError(f"a figure's file must end in {', '.join(FORMATS)}; got {str(path)!r}")
     if kind == ".svg":
-        content = to_svg(figure).encode()
+        content = text_bytes(to_svg(figure))
     else:
         buffer = io.BytesIO()
         metadata = {"CreationDate": None} if kind == ".pdf" else {"Software": None}

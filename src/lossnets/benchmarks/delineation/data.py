@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lossnets.benchmarks.delineation.splits import SPLITS, TRAIN, assign_splits
 from lossnets.datasets.folders import Masked, fingerprint, read_mask
 from lossnets.errors import DataError
-from lossnets.images.files import read_image
+from lossnets.images.files import image_size, read_image
 
 logger = logging.getLogger("lossnets")
 
@@ -211,22 +210,13 @@ def _names(items: Sequence[Masked]) -> tuple[str, ...]:
 
 def _side(item: Masked) -> int:
     """The shorter side in pixels, from the headers; image and mask must agree (orientation aside)."""
-    image, mask = _header(item.image), _header(item.mask)
+    image, mask = image_size(item.image), image_size(item.mask)
     if sorted(image) != sorted(mask):
         raise DataError(
-            f"mask {str(item.mask)!r} has {mask[1]}×{mask[0]} pixels, its image {str(item.image)!r} "
-            f"{image[1]}×{image[0]}; both must have the same height and width."
+            f"mask {str(item.mask)!r} has {mask[0]}×{mask[1]} pixels, its image {str(item.image)!r} "
+            f"{image[0]}×{image[1]}; both must have the same height and width."
         )
     return min(image)
-
-
-def _header(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except Exception:  # whatever it is, reading the whole file says it best
-        height, width = read_image(path).shape[1:]
-        return width, height
 
 
 def centre(image: Tensor, side: int | None) -> Tensor:

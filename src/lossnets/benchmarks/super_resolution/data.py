@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lossnets.benchmarks.engine import generator
 from lossnets.datasets.folders import fingerprint
 from lossnets.errors import DataError
-from lossnets.images.files import read_image
+from lossnets.images.files import image_size, read_image
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ImageSet:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(os.fsencode(text)).digest()
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,11 @@ def _large(paths: Iterable[Path], count: int, side: int) -> tuple[tuple[Path, ..
     for path in paths:
         if len(found) == count:
             break
-        if _shorter_side(path) >= side:
+        if min(image_size(path)) >= side:
             found.append(path)
         else:
             small += 1
     return tuple(found), small
-
-
-def _shorter_side(path: Path) -> int:
-    """From the file's header; nothing is decoded."""
-    try:
-        with Image.open(path) as image:
-            return min(image.size)
-    except Exception:  # Pillow raises nearly anything; read_image says what it is, and for which file
-        return min(read_image(path).shape[-2:])
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from PIL import Image
 from torch import Tensor
 
 from lossnets.errors import DataError, ImageError
 from lossnets.gradients.training.randomness import derived_seed, generator
-from lossnets.images.files import list_images, read_image
+from lossnets.images.files import image_size, read_image
+from lossnets.images.folders import list_images
 from lossnets.images.label_maps import LEVELS, is_label_map
 
 logger = logging.getLogger("lossnets")
@@ -129,12 +130,9 @@ def _reason(path: Path, side: int, decode: bool) -> str | None:
             if min(height, width) >= side and is_label_map(image):
                 return f"is a mask or edge map, no photograph: grey, of at most {LEVELS} levels"
         else:
-            with Image.open(path) as header:
-                width, height = header.size
+            height, width = image_size(path)
     except ImageError as error:
         return str(error)
-    except Exception as error:  # broken files raise nearly anything
-        return f"cannot be read ({type(error).__name__}: {error})"
     if min(height, width) < side:
         return f"{width}×{height} pixels are too small for crops of {side}"
     return None
@@ -146,7 +144,7 @@ def _split(folder: Path, files: list[Path], share: float, skipped: dict[str, str
         return Pictures(folder, tuple(files), tuple(files), skipped)
     count = min(max(1, round(share * len(files))), len(files) - 1)
     names = {path: path.relative_to(folder).as_posix() for path in files}
-    ranked = sorted(files, key=lambda path: hashlib.sha256(names[path].encode()).hexdigest())
+    ranked = sorted(files, key=lambda path: hashlib.sha256(os.fsencode(names[path])).hexdigest())
     chosen = set(ranked[:count])
     train = tuple(path for path in files if path not in chosen)
     return Pictures(folder, train, tuple(path for path in files if path in chosen), skipped)
