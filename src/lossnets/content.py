@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 import re
 import sys
 import sysconfig
@@ -207,9 +208,12 @@ class _Walk:
     def _code(self, code: types.CodeType) -> None:
         self._text("code")
         self._bytes(code.co_code)
-        signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        flags = code.co_flags & ~inspect.CO_NESTED  # where a function stands changes no number
+        signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, flags)
         self.add((signature, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
-        documentation = code.co_consts[:1] if code.co_flags & 0x0002 else ()  # a docstring changes no number
+        documentation = (
+            code.co_consts[:1] if code.co_flags & inspect.CO_NEWLOCALS else ()
+        )  # a docstring changes no number
         skip = 1 if documentation and isinstance(documentation[0], str) else 0
         for constant in code.co_consts[skip:]:
             self.add(constant)

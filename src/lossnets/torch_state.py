@@ -25,9 +25,9 @@ def standard_state() -> Iterator[None]:
     """Context, or decorator, in which torch is as in a fresh process; afterwards it is as it was before.
 
     Inside it the default type is float32, the default device the CPU, gradients are recorded, and neither
-    inference mode, autocast, a transform of `torch.func` nor a dispatch mode (fake tensors) is active. In a process that has set none of
-    this it does next to nothing. The default type belongs to the whole process: other threads see float32,
-    too, until the last thread has left.
+    inference mode, autocast, a transform of `torch.func` nor a dispatch mode (fake tensors) is active. In a
+    process that has set none of this it does next to nothing. The default type belongs to the whole process:
+    other threads see float32, too, until the last thread has left.
 
     >>> with torch.inference_mode(), standard_state():
     ...     torch.ones(2).is_inference()

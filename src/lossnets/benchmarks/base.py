@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossnets.errors import ConfigError, DataError, LossnetsError, unknown_name
+from lossnets.torch_state import standard_state
 
 PROFILES = ("paper", "small", "smoke")
 """Sizes of a run: as published; one CPU, minutes; seconds, for tests."""
@@ -182,7 +183,18 @@ class Benchmark(Protocol):
 
 
 class RunsLosses(abc.ABC):
-    """`Benchmark.run_many` and `Benchmark.run`, which follow from ``evaluate_many``."""
+    """`Benchmark.run_many` and `Benchmark.run`, which follow from ``evaluate_many``.
+
+    What a subclass computes, it computes in `standard_state`: networks that it trains, constants and images
+    do not depend on what the process has set.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("evaluate", "evaluate_many", "evaluate_variant", "prepare"):
+            method = vars(cls).get(name)
+            if method is not None and not getattr(method, "__isabstractmethod__", False):
+                setattr(cls, name, standard_state()(method))
 
     @abc.abstractmethod
     def evaluate_many(

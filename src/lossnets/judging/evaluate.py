@@ -29,6 +29,7 @@ from lossnets.judging.parts import judge_cost, judge_effect, judge_fidelity, jud
 from lossnets.judging.plans import plan_of
 from lossnets.losses import ImageLoss
 from lossnets.runs.cost_records import this_machine
+from lossnets.torch_state import standard_state
 
 logger = logging.getLogger("lossnets")
 _T = TypeVar("_T")
@@ -36,6 +37,7 @@ _T = TypeVar("_T")
 JSON, PAGE, FIGURE = "evaluation.json", "evaluation.html", "verdict.png"
 
 
+@standard_state()
 def evaluate_pgn(
     pgn: str | os.PathLike[str] | PGNLoss | None,
     images: str | Path | Tensor,

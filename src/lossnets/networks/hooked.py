@@ -55,16 +55,7 @@ class HookedStages(nn.ModuleList):
 
         handles = [model.get_submodule(path).register_forward_hook(keep(path)) for path in self.taps]
         try:
-            model(images)
-        except _DeepestTapReachedError:
-            pass
-        except Exception as error:  # arbitrary code of the model ran on stand-ins for tensors
-            if torch.compiler.is_compiling() or not operations_are_watched():
-                raise
-            raise ConfigError(
-                f"{type(model).__name__} asks for values, so no tracer or transform can follow it: "
-                f"{str(error).splitlines()[0]} Call the loss outside of it"
-            ) from error
+            _run(model, images)
         finally:
             for handle in handles:
                 handle.remove()
@@ -74,6 +65,21 @@ class HookedStages(nn.ModuleList):
                     f"tap {path!r} was not reached: the network took another way for these images"
                 )
             yield found.pop(path)
+
+
+def _run(model: nn.Module, images: Tensor) -> None:
+    """The forward pass, up to the deepest tap; says why a tracer cannot follow code that asks for values."""
+    try:
+        model(images)
+    except _DeepestTapReachedError:
+        pass
+    except Exception as error:  # arbitrary code
+        if torch.compiler.is_compiling() or not operations_are_watched():
+            raise
+        raise ConfigError(
+            f"{type(model).__name__} asks for values, so no tracer or transform can follow it: "
+            f"{str(error).splitlines()[0]} Call the loss outside of it"
+        ) from error
 
 
 def describe_hooked(

@@ -113,6 +113,11 @@ def wrap_network(
         )
     if taps is not None and not list(taps):
         raise ConfigError("taps must name at least one extraction point; got none")
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise WeightsError(
+            f"module {type(module).__name__} has tensors on the meta device, which have no values. Build it "
+            "outside of torch.device('meta') or init_empty_weights, or fill it with load_state_dict first"
+        )
     if not isinstance(signature, str) or "|" in signature:
         raise ConfigError(f"signature must be text without '|'; got {signature!r}")
     plan = user_blueprint(module, name or type(module).__name__, size, len(mean), taps or (), signature)

@@ -7,6 +7,7 @@ import copy
 import io
 import pickle
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,7 +130,9 @@ def default_device(device: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def tensor_type(kind: Any) -> Iterator[None]:
-    torch.set_default_tensor_type(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that it is deprecated
+        torch.set_default_tensor_type(kind)
     try:
         yield
     finally:
@@ -458,8 +461,6 @@ IMAGES: dict[str, Callable[[Tensor], Tensor]] = {
 for _name, _transform in IMAGES.items():
 
     def _transformed(exam: Exam, transform: Callable[[Tensor], Tensor] = _transform) -> Answer:
-        import warnings
-
         loss = exam.make()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, on its prototypes
@@ -678,8 +679,6 @@ def _(exam: Exam) -> Answer:
 
 @situation("anomaly mode")
 def _(exam: Exam) -> Answer:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that the mode is slow
         with torch.autograd.detect_anomaly():
@@ -705,8 +704,6 @@ def _(exam: Exam) -> Answer:
 
 @situation("torch.jit.trace")
 def _(exam: Exam) -> Answer:
-    import warnings
-
     loss = exam.make()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch, on values that are constants in a trace

@@ -74,7 +74,6 @@ def outcome(candidate: Candidate, name: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
-            warnings.filterwarnings("ignore", "torch.set_default_tensor_type")
             warnings.filterwarnings("ignore", ".torch.jit.", category=DeprecationWarning)
             answer = SITUATIONS[name](exam)
     except NotApplicableError:
@@ -110,7 +109,7 @@ def _examine(candidate: Candidate, names: list[str]) -> None:
         write_page({candidate.name: found}, list(SITUATIONS), [c.name for c in CANDIDATES])
     row = read_rows().get(candidate.name, {})
     assert {name: row.get(name) for name in names} == found, (
-        f"{PAGE} says otherwise; see the top of this file"
+        "docs/exam.md says otherwise; see the top of this file"
     )
 
 

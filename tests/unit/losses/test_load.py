@@ -81,7 +81,7 @@ def test_options() -> None:
     assert load_loss("pixel:mse", trainable="none").name == "pixel:mse"
     with pytest.raises(ConfigError, match="pixel:mse has nothing to train"):
         load_loss("pixel:mse", trainable="head")
-    with pytest.raises(ConfigError, match="'reductoin' is not known. Did you mean 'reduction'"):
+    with pytest.raises(ConfigError, match=r"'reductoin' is not known\. Did you mean 'reduction'"):
         load_loss(NAME, reductoin="sum")
 
 
