@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from lossnets.download import download, sha256_of
+from lossnets.download import download
 from lossnets.errors import ConfigError, DataError, WeightsError
+from lossnets.file_hash import content_hash
 from lossnets.home import offline_mode
 
 module = importlib.import_module("lossnets.download")
@@ -617,5 +618,5 @@ class TestUnwritable:
 def test_sha256_known_answers(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "b").write_bytes(b"")
-    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256_of(tmp_path / "b") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert content_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert content_hash(tmp_path / "b") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

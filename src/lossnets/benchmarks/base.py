@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossnets.benchmarks.kept import KeepsData
 from lossnets.errors import ConfigError, DataError, LossnetsError, unknown_name
 
 PROFILES = ("paper", "small", "smoke")
@@ -159,7 +160,7 @@ class Benchmark(Protocol):
         """
 
     def data_fingerprint(self) -> str:
-        """sha256 over what the data are (names, labels, sizes), equal on every machine."""
+        """sha256 over what the data are (names, labels, contents), equal on every machine."""
 
     def evaluate_many(
         self,
@@ -181,7 +182,7 @@ class Benchmark(Protocol):
         """Scores of one loss."""
 
 
-class RunsLosses(abc.ABC):
+class RunsLosses(KeepsData):
     """`Benchmark.run_many` and `Benchmark.run`, which follow from ``evaluate_many``."""
 
     @abc.abstractmethod

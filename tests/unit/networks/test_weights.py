@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from lossnets.download import sha256_of
 from lossnets.errors import ConfigError, WeightsError
+from lossnets.file_hash import content_hash
 from lossnets.networks import weights
 from lossnets.networks.spec import WeightsSpec
 from lossnets.networks.weights import find, locate, verify_file, weights_folder
@@ -171,13 +171,13 @@ class TestVerify:
     def test_the_hash_is_computed_once(self, tmp_path, monkeypatch):
         path = put(tmp_path / "a.safetensors")
         verify_file(path)
-        monkeypatch.setattr(weights, "sha256_of", lambda path: pytest.fail("hashed again"))
+        monkeypatch.setattr(weights, "content_hash", lambda path: pytest.fail("hashed again"))
         verify_file(path)
 
     @pytest.mark.shared
     def test_the_hash_in_the_name_of_a_real_file(self, shared_weights):
         digest = verify_file(shared_weights / "mobilenet_v2-b0353104.pth", sha256_prefix="b0353104")
-        assert digest == sha256_of(shared_weights / "mobilenet_v2-b0353104.pth")
+        assert digest == content_hash(shared_weights / "mobilenet_v2-b0353104.pth")
 
 
 class TestFind:

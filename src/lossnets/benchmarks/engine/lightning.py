@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -21,13 +21,37 @@ from lossnets.benchmarks.engine.log import EpochLog
 from lossnets.benchmarks.engine.randomness import derived_seed, generator
 from lossnets.benchmarks.engine.task import Task
 from lossnets.errors import DataError, require
+from lossnets.processes import loader_context
 
 pl: Any = require("lightning.pytorch", "bench", "the training benchmarks")
 _callbacks: Any = require("lightning.pytorch.callbacks", "bench", "the training benchmarks")
 
 
 class _Checkpoint(_callbacks.ModelCheckpoint):  # type: ignore[misc]
+    """Lightning's, but it knows its files by their names, wherever the folder has been moved to.
+
+    Lightning's own forgets the best score when the folder's path is another one, so that the first epoch
+    after it replaces the best weights.
+    """
+
     FILE_EXTENSION = ".safetensors"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Without the folder."""
+        return _with_files(super().state_dict(), lambda path: Path(path).name) | {"dirpath": ""}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """With the folder as it is now."""
+        here = Path(self.dirpath)
+        found = _with_files(state_dict, lambda path: str(here / PureWindowsPath(path).name))
+        super().load_state_dict(found | {"dirpath": self.dirpath})
+
+
+def _with_files(state: dict[str, Any], changed: Callable[[str], str]) -> dict[str, Any]:
+    """The state of a checkpoint callback with its paths changed."""
+    names = ("best_model_path", "kth_best_model_path", "last_model_path")
+    paths = {name: changed(state[name]) if state[name] else "" for name in names}
+    return state | paths | {"best_k_models": {changed(k): v for k, v in state["best_k_models"].items()}}
 
 
 class _Batches(Sampler[tuple[int, list[int]]]):
@@ -110,7 +134,13 @@ class LitTask(pl.LightningModule):  # type: ignore[misc]
         batches = _Batches(
             self._task, self._seed, self.current_epoch, self.global_rank, self.trainer.world_size
         )
-        return DataLoader(_Training(self._task), sampler=batches, batch_size=None, num_workers=self._workers)
+        return DataLoader(
+            _Training(self._task),
+            sampler=batches,
+            batch_size=None,
+            num_workers=self._workers,
+            multiprocessing_context=loader_context(self._workers),
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Every process validates on everything, so that all come to the same decision."""

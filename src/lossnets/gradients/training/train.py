@@ -66,7 +66,8 @@ def train_pgn(
         UnknownNameError: there is no such loss.
         ConfigError: settings that do not fit, a device that is not here, or a training into this file
             with other settings.
-        DataError: no usable image; a damaged checkpoint; a training that diverged (DivergedError).
+        DataError: no usable image; a damaged checkpoint; a training that diverged (DivergedError); images
+            that changed meanwhile.
         MissingExtraError: Lightning is not installed.
     """
     config = profile("small") if config is None else config
@@ -84,7 +85,8 @@ def train_pgn(
     data = pictures.card(config.crop)
     network = initial_network(imitated, config, _crops(pictures, config))
     record = {
-        "loss": imitated.signature(), "config": config.as_dict(), "data": data["sha256"], "devices": devices
+        "loss": imitated.signature(), "config": config.as_dict(), "data": data["sha256"],
+        "images": pictures.identity(), "devices": devices,
     }  # fmt: skip
     _open_folder(folder, out, record, resume)
     job = Job(network, imitated, config, pictures.train, folder, device, devices, loaders)
@@ -97,6 +99,12 @@ def train_pgn(
         if kept is None:
             raise
         raise type(error)(f"{error}. {kept}") from error
+    if pictures.identity() != record["images"]:
+        (folder / LAST).unlink(missing_ok=True)
+        raise DataError(
+            f"images of {str(pictures.folder)!r} changed while a network was trained on them; what it learnt "
+            "belongs to neither, and its last state was removed. Leave them as they are, and train again"
+        )
     return finish.write(out)
 
 
@@ -123,6 +131,7 @@ def _open_folder(folder: Path, out: Path, record: dict[str, Any], resume: bool) 
         return
     try:
         before = json.loads(known.read_text(encoding="utf-8"))
+        before.setdefault("images", record["images"])  # of trainings that began before it was recorded
         before["config"] = PGNConfig.from_dict(before["config"]).as_dict()  # settings that came later: off
         differ = differences(before, record, NOT_THE_TRAJECTORY)
     except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
