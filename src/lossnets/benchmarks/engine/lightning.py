@@ -215,11 +215,7 @@ def train(
 ) -> float:
     """Train in this process -> images a second; see `lossnets.benchmarks.engine.fit.fit`."""
     lit = LitTask(task, seed, workers, progress)
-    log = EpochLog(folder / LOG)
-    last = folder / LAST
-    if last.is_file():
-        checkpoint = read_checkpoint(last, identity)  # raises for a training that is not this one
-        log.read(int(checkpoint["epoch"]) + 1)
+    log, last = resumed_log(task, folder, identity), folder / LAST
     lit.train()
     trainer = _trainer(task, folder, execution, identity, log)
     if not (last.is_file() and _ended(task, log)):
@@ -231,19 +227,38 @@ def train(
 
 def collect(task: Task, folder: Path, identity: str, speed: float) -> Fitted:
     """What a training left in its folder; the best weights go into the task's model."""
-    log = EpochLog(folder / LOG)
-    log.read()
+    log = resumed_log(task, folder, identity)
     values = log.column(task.recipe.monitor)
     if not any(math.isfinite(value) for value in values):
         raise DataError(
             f"{task.recipe.monitor!r} was not finite in any of {len(values)} epochs, so no epoch is the "
             "best. Look at the validation images, or use another loss."
         )
-    task.model.load_state_dict(model_weights(folder / BEST, identity))
     best = _best(values, task)
+    task.model.load_state_dict(model_weights(folder / BEST, identity))
     if not math.isfinite(speed):
         speed = median_of(log.column("images_per_second"))
     return Fitted(len(log.rows), best + 1, values[best], log.rows, speed)
+
+
+def resumed_log(task: Task, folder: Path, identity: str) -> EpochLog:
+    """The log up to the last checkpoint, empty where there is none; a training goes on from there.
+
+    Raises:
+        DataError: it cannot: a file is damaged, belongs to another training, or does not hold the best epoch.
+    """
+    log, last = EpochLog(folder / LOG), folder / LAST
+    if not last.is_file():
+        return log
+    log.read(int(read_checkpoint(last, identity)["epoch"]) + 1)
+    kept, values = int(read_checkpoint(folder / BEST, identity)["epoch"]), log.column(task.recipe.monitor)
+    # that of the epoch after the last may be written already: a kill came before its last checkpoint
+    if any(map(math.isfinite, values)) and kept not in (_best(values, task), len(values)):
+        raise DataError(
+            f"{str(folder / BEST)!r} holds the weights of epoch {kept + 1}, and the best by the log is epoch "
+            f"{_best(values, task) + 1}: the two are not of one training. Remove the folder to train again."
+        )
+    return log
 
 
 def _trainer(task: Task, folder: Path, execution: Execution, identity: str, log: EpochLog) -> Any:
