@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,20 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lossnets.analysis.loss_facts import loss_facts
 from lossnets.benchmarks import load_benchmark
 from lossnets.benchmarks.engine import lightning
 from lossnets.benchmarks.kept import DataChangedError
-from lossnets.benchmarks.similarity.training_data import cache_channel_distances
 from lossnets.benchmarks.similarity.training import trainee
+from lossnets.benchmarks.similarity.training_data import cache_channel_distances
 from lossnets.benchmarks.super_resolution.judge import Judge
 from lossnets.datasets import fingerprint, image_folder, read_triplets_csv
 from lossnets.datasets.sources import FolderImages
-from lossnets.errors import ConfigError, DataError
-from lossnets.gradients.training.config import PGNConfig
+from lossnets.errors import ConfigError
 from lossnets.gradients.training.data import find_pictures
+from lossnets.gradients.training.profiles import profile
 from lossnets.gradients.training.train import train_pgn
 from lossnets.losses import load_loss
-from lossnets.networks import load_network
+from lossnets.networks import catalogue
 from lossnets.networks.weights import verify_file
 from lossnets.runs import Store, read_plan, run_sweep
 
@@ -46,11 +46,12 @@ def draw(folder: Path, seed: int, *, count: int = 6, side: int = 96) -> Path:
     for number in range(count):
         wave = np.add.outer(np.arange(side) * (number + 1 + seed), np.arange(side)) % 256
         pixels = wave[..., None] + random.integers(-40, 40, (side, side, 3)) // (1 + seed)
-        _save(folder / "images" / f"{number}.bmp", pixels.clip(0, 255).astype(np.uint8))
+        picture = pixels.clip(0, 255).astype(np.uint8)
+        _save(folder / "images" / f"{number}.bmp", picture)
         road = np.zeros((side, side), np.uint8)
         road[:, 20 + seed : 40 + seed + number] = 255
         _save(folder / "masks" / f"{number}.bmp", road)
-        _save(folder / "classes" / "ab"[number % 2] / f"{number}.bmp", pixels[:64, :64].clip(0, 255).astype(np.uint8))
+        _save(folder / "classes" / "ab"[number % 2] / f"{number}.bmp", picture[:64, :64])
     return folder
 
 
@@ -63,16 +64,16 @@ def _save(path: Path, pixels: Any) -> None:
 @pytest.fixture(autouse=True)
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute has gone by between two looks at a file: what it held is remembered."""
-    now = __import__("time").time_ns
+    now = time.time_ns
     monkeypatch.setattr("lossnets.file_hash.time.time_ns", lambda: now() + 60 * 10**9)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     folder = draw(tmp_path / "data", 0)
-    rows = ["ref,p0,p1,judge", *(f"{k}.bmp,{k + 1}.bmp,{k + 2}.bmp,1" for k in range(4))]
+    rows = ["ref,a,b,votes_a,votes_b", *(f"{k}.bmp,{k + 1}.bmp,{k + 2}.bmp,0,1" for k in range(4))]
     (folder / "triplets.csv").write_text("\n".join(rows))
-    rows = ["ref,image,mos", *(f"{k}.bmp,{k + 1}.bmp,{k}" for k in range(4))]
+    rows = ["ref,dist,mos", *(f"{k}.bmp,{k + 1}.bmp,{k}" for k in range(4))]
     (folder / "opinions.csv").write_text("\n".join(rows))
     return folder
 
@@ -84,10 +85,12 @@ def _pairs(benchmark: Any) -> Tensor:
 # benchmark -> its options below the folder of data, what it holds of them
 BENCHMARKS: dict[str, tuple[dict[str, Any], Callable[[Any], Tensor]]] = {
     "similarity-triplets": ({"csv": "triplets.csv", "images": "images"}, _pairs),
-    "similarity-opinions": ({"csv": "opinions.csv", "images": "images"}, _pairs),
+    "similarity-opinions": ({"csv": "opinions.csv", "images": "images", "higher_is_better": True}, _pairs),
     "super-resolution-folders": (
         {"train": "images", "test": "images"},
-        lambda b: b.task(load_loss("pixel:mse", reduction="mean"), seed=0, profile="smoke").validation_batch([0])[1],
+        lambda b: b.task(load_loss("pixel:mse", reduction="mean"), seed=0, profile="smoke").validation_batch(
+            [0]
+        )[1],
     ),
     "image-prior-folders": ({"images": "images"}, lambda b: b.targets("smoke").images),
     "inversion-folders": ({"images": "images", "train": "images"}, lambda b: b.targets("smoke").images),
@@ -100,8 +103,8 @@ BENCHMARKS: dict[str, tuple[dict[str, Any], Callable[[Any], Tensor]]] = {
 
 
 def benchmark_of(name: str, place: Path) -> Any:
-    options = BENCHMARKS[name][0]
-    return load_benchmark(name, **{key: str(place / value) for key, value in options.items()})
+    options = BENCHMARKS[name][0].items()
+    return load_benchmark(name, **{k: str(place / v) if isinstance(v, str) else v for k, v in options})
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -132,32 +135,22 @@ def test_a_picture_that_comes_or_goes_makes_other_data(name: str, place: Path) -
 
 
 @pytest.mark.parametrize("name", ["similarity-triplets", "image-prior-folders"])
-def test_data_that_change_during_a_run_are_refused(
-    name: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_that_change_during_a_run_are_refused(name: str, place: Path, tmp_path: Path) -> None:
     """One run that trains and one that does not; nothing is left that somebody could go on from."""
-    benchmark, folder = benchmark_of(name, place), tmp_path / "run"
-    options = {"folder": folder} if name.startswith("image-prior") else {}
-    loss = load_loss("pixel:mse", reduction="mean")
-    forward = type(loss).forward
-
-    def changing(self: Any, *args: Any, **options: Any) -> Any:
-        draw(place, 5)
-        return forward(self, *args, **options)
-
-    monkeypatch.setattr(type(loss), "forward", changing)
-    if options:
-        (answer,) = benchmark.evaluate_many([loss], profile="smoke", **options).values()
-        assert isinstance(answer, DataChangedError)
-        assert not list(folder.glob("*.safetensors"))
+    benchmark = benchmark_of(name, place)
+    options: dict[str, Any] = {"profile": "smoke", "progress": lambda *_: draw(place, 5)}
+    if name == "similarity-triplets":
+        with pytest.raises(DataChangedError, match="changed while a run was at work"):
+            benchmark.evaluate_many(["pixel:mse"], **options)
         return
-    with pytest.raises(DataChangedError, match="changed while a run was at work"):
-        benchmark.evaluate_many(["pixel:mse"], profile="smoke", **options)
+    (answer,) = benchmark.evaluate_many(["pixel:mse"], folder=tmp_path / "run", **options).values()
+    assert isinstance(answer, DataChangedError)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
 def _plan(folder: Path, benchmark: str, data: str) -> Path:
-    text = f"name: p\nlosses: [pixel:mse]\nbenchmarks: {{benchmark: {benchmark}, data: {data}}}\nprofile: smoke\n"
-    (folder / "plan.yaml").write_text(f"{text}store: r.sqlite\n")
+    lines = "name: p", "losses: [pixel:mse]", f"benchmarks: {{benchmark: {benchmark}, data: {data}}}"
+    (folder / "plan.yaml").write_text("\n".join([*lines, "profile: smoke", "store: r.sqlite"]))
     return folder / "plan.yaml"
 
 
@@ -165,7 +158,11 @@ def _sweep(plan: Path, store: Path) -> tuple[int, int, list[float]]:
     """Runs that were done, runs that were skipped, and the scores of those done."""
     with Store(store) as results:
         found = run_sweep(read_plan(plan), results)
-        return len(found.done), len(found.skipped), [score.value or 0.0 for r in found.done for score in r.scores]
+        return (
+            len(found.done),
+            len(found.skipped),
+            [score.value or 0.0 for r in found.done for score in r.scores],
+        )
 
 
 def test_a_sweep_computes_with_the_pictures_that_are_there(place: Path, tmp_path: Path) -> None:
@@ -181,31 +178,26 @@ def test_a_sweep_computes_with_the_pictures_that_are_there(place: Path, tmp_path
     assert _sweep(plan, tmp_path / "three.sqlite") == first
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818 - it is no error
     """In the place of a kill."""
 
 
-@pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let the training after this stop once it has written so many last checkpoints."""
+def _stops_after_the_second() -> Callable[..., None]:
+    """A way of writing checkpoints that ends the training after its second epoch."""
+    save, left = lightning.SafetensorsIO.save_checkpoint, [2]
 
-    def at(epochs: int) -> None:
-        save, left = lightning.SafetensorsIO.save_checkpoint, [epochs]
+    def saved(self: Any, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        save(self, checkpoint, path, storage_options)
+        left[0] -= "last" in str(path)
+        if left[0] == 0:
+            raise Stop
 
-        def saved(self: Any, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-            save(self, checkpoint, path, storage_options)
-            left[0] -= "last" in str(path)
-            if left[0] == 0:
-                raise Stop
-
-        monkeypatch.setattr(lightning.SafetensorsIO, "save_checkpoint", saved)
-
-    return at
+    return saved
 
 
 @pytest.mark.parametrize("what", ["moved", "replaced", "moved and replaced"])
 def test_a_training_goes_on_after_a_move_and_starts_anew_with_other_pictures(
-    what: str, place: Path, tmp_path: Path, killed: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    what: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, place = "super-resolution-folders", place.rename(tmp_path / "here")
     seed = 5 if "replaced" in what else 0
@@ -213,25 +205,23 @@ def test_a_training_goes_on_after_a_move_and_starts_anew_with_other_pictures(
     (whole,) = benchmark_of(name, place).evaluate_many(["pixel:mse"], profile="smoke").values()
     draw(place, 0)
     with monkeypatch.context() as patch:
-        killed(2)
+        patch.setattr(lightning.SafetensorsIO, "save_checkpoint", _stops_after_the_second())
         with pytest.raises(Stop):
             benchmark_of(name, place).evaluate("pixel:mse", profile="smoke", folder=place / "run")
-        patch.undo()
-    monkeypatch.undo()
     assert (place / "run" / "last.safetensors").is_file()
     if "moved" in what:
         place = place.rename(tmp_path / "there")
     draw(place, seed)
-    (found,) = benchmark_of(name, place).evaluate_many(
-        ["pixel:mse"], profile="smoke", folder=place / "run"
-    ).values()
+    (found,) = (
+        benchmark_of(name, place).evaluate_many(["pixel:mse"], profile="smoke", folder=place / "run").values()
+    )
     assert [score.value for score in found.scores] == [score.value for score in whole.scores]
     epochs = (place / "run" / "log.csv").read_text().count("\n") - 1
     assert found.facts["epochs"] == epochs == whole.facts["epochs"]
 
 
 def test_a_gradient_network_goes_on_with_the_same_pictures_only(place: Path, tmp_path: Path) -> None:
-    config = PGNConfig(steps=2, crop=32, batch=1, log_every=1, checkpoint_seconds=0.0, fidelity_crops=0)
+    config = profile("smoke", backbone="shuffled", steps=3, log_every=1, checkpoint_seconds=0.0)
     images, out = place / "images", tmp_path / "net.safetensors"
 
     def stops(_: Any) -> None:
@@ -249,16 +239,10 @@ def test_a_gradient_network_goes_on_with_the_same_pictures_only(place: Path, tmp
         train_pgn("pixel:mse", images, out, config)
 
 
-# --- whatever else is kept: what -> (its file, write it with a number, look at what is made of it) -----------
+# --- whatever else is kept: what -> (its file, write it with a number, look at what is made of it)
 
 
 def _weights(path: Path, seed: int) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        state = load_network("squeezenet1_1", ["features.0"], weights=f"random-{seed}").state_dict()
-    del state
-    from lossnets.networks import catalogue
-
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         save_file(catalogue.build("squeezenet1_1", meta=False).state_dict(), path)
@@ -293,10 +277,10 @@ def _one_source(path: Path) -> Any:
 def _channels(path: Path) -> Any:
     """Distances that are kept in a folder between two trainings."""
     table = path.parent / "t.csv"
-    table.write_text(f"ref,p0,p1,judge\n{path.name},{path.name},b.bmp,1\n")
+    table.write_text(f"ref,a,b,votes_a,votes_b\n{path.name},{path.name},b.bmp,0,1\n")
     _picture(path.parent / "b.bmp", 9)
     subject = trainee("squeezenet1_1/features.0:lpips:weights=random-0", "lin")
-    data = read_triplets_csv(table, images=path.parent)
+    data = read_triplets_csv(table, path.parent)
     found = cache_channel_distances(subject.channels, data, folder=path.parent, identity="x")
     return {tap: values.sum().item() for tap, values in found.shares.items()}
 
@@ -305,10 +289,18 @@ KEPT: dict[str, tuple[str, Callable[[Path, int], None], Callable[[Path], Any]]] 
     "hash of a weights file": ("w.safetensors", _weights, verify_file),
     "judge of a benchmark": ("w.safetensors", _weights, _judged),
     "judge that is loaded": ("w.safetensors", _weights, _one_judge),
-    "loss of a file": ("w.safetensors", _weights, lambda p: load_loss(f"squeezenet1_1/features.0:weights={p}").signature()),
+    "loss of a file": (
+        "w.safetensors",
+        _weights,
+        lambda p: load_loss(f"squeezenet1_1/features.0:weights={p}").signature(),
+    ),
     "fingerprint of a folder": ("a.bmp", _picture, lambda p: fingerprint(image_folder(p.parent), p.parent)),
     "decoded pictures": ("a.bmp", _picture, _one_source),
-    "pictures of a gradient network": ("a.bmp", _picture, lambda p: find_pictures(p.parent, 32, 0.0).identity()),
+    "pictures of a gradient network": (
+        "a.bmp",
+        _picture,
+        lambda p: find_pictures(p.parent, 32, 0.0).identity(),
+    ),
     "channel distances": ("a.bmp", _picture, _channels),
 }
 
@@ -316,7 +308,8 @@ KEPT: dict[str, tuple[str, Callable[[Path, int], None], Callable[[Path], Any]]] 
 @pytest.mark.parametrize("what", KEPT)
 def test_nothing_old_is_used(what: str, tmp_path: Path) -> None:
     name, write, look = KEPT[what]
-    _JUDGE.clear(), _SOURCE.clear()
+    _JUDGE.clear()
+    _SOURCE.clear()
     path = tmp_path / name
     write(path, 0)
     os.utime(path, (OLD, OLD))

@@ -643,9 +643,7 @@ class TestEnvironment:
     def test_a_proxy_that_does_not_speak_http_is_refused_by_name(self, server, target, monkeypatch, variable):
         monkeypatch.setenv("no_proxy", "other.example")
         monkeypatch.setenv(variable, "socks5://127.0.0.1:9")
-        with pytest.raises(
-            WeightsError, match=r"proxy 'socks5://127.* only proxies that speak HTTP"
-        ):
+        with pytest.raises(WeightsError, match=r"proxy 'socks5://127.* only proxies that speak HTTP"):
             download("http://nowhere.example/file", target)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert fetch(server, target).read_bytes() == CONTENT
