@@ -1,14 +1,20 @@
-"""Processes that are started afresh: what they need of the program that starts them."""
+"""What belongs to the process that uses us: it is left as it was; and processes that are started afresh."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
+import random
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from pathlib import Path
+
+import numpy as np
+import torch
 
 _lock = threading.Lock()
 
@@ -20,6 +26,34 @@ def main_is_importable() -> bool:
         return True
     file = getattr(main, "__file__", None)
     return file is not None and Path(file).is_file()
+
+
+def _start_method() -> str | None:
+    return multiprocessing.get_start_method(allow_none=True)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the process as it was, whatever other packages do in the block, when they are imported above all.
+
+    Environment, filters of warnings, start method of processes, random numbers of Python, NumPy and torch.
+    As a decorator it holds for a function.
+    """
+    environment, method = dict(os.environ), _start_method()
+    ours, numpys = random.getstate(), np.random.get_state()
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = list(range(torch.cuda.device_count())) if started else []
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            random.setstate(ours)
+            np.random.set_state(numpys)
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update({k: v for k, v in environment.items() if os.environ.get(k) != v})
+            if method is None and _start_method() is not None:
+                multiprocessing.set_start_method(None, force=True)  # undecided again
 
 
 @contextlib.contextmanager
@@ -48,5 +82,4 @@ def loader_context(loaders: int) -> BaseContext | None:
     """
     if not loaders:
         return None
-    chosen = multiprocessing.get_start_method(allow_none=True)
-    return multiprocessing.get_context(chosen or multiprocessing.get_all_start_methods()[0])
+    return multiprocessing.get_context(_start_method() or multiprocessing.get_all_start_methods()[0])

@@ -13,7 +13,8 @@ import lossnets
 ROOT = Path(lossnets.__file__).parent
 # Top to bottom. Modules of one rank do not import each other, except inside a folder.
 ORDER = [
-    {"errors", "version", "file_hash", "processes", "torchvision_compat", "lightning_host"},
+    {"version", "file_hash", "processes"},
+    {"errors", "torchvision_compat", "lightning_host"},
     {"home"}, {"download"},
     {"images"}, {"networks"}, {"distances"}, {"losses"},
     {"generators"}, {"gradients"},

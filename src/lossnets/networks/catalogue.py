@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import re
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from lossnets.errors import ConfigError, WeightsError, unknown_name
 from lossnets.networks.describe import without_data
 from lossnets.networks.points import LPIPS_POINTS, PACKAGED_POINTS, RELATED_POINTS, STUDY_POINTS
 from lossnets.networks.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, WeightsSpec
+from lossnets.processes import undisturbed
 from lossnets.torchvision_compat import ensure_torchvision
 
 DEFAULT_NETWORK = "efficientnet_lite0"
@@ -46,8 +48,11 @@ def _torchvision() -> Any:
 
 
 def _timm() -> Any:
+    known = sys.modules.get("timm")
+    if known is not None:
+        return known
     ensure_torchvision()
-    with warnings.catch_warnings():
+    with undisturbed():
         warnings.simplefilter("ignore")  # deprecations of timm's own imports are not the caller's
         return importlib.import_module("timm")
 

@@ -155,7 +155,7 @@ def _how_it_died(processes: Sequence[BaseProcess]) -> str:
         return (
             f"the process that worked on this run ended by itself, twice (exit code {code}); its error is on "
             "standard error. A program that starts a sweep with worker processes must do so below "
-            "`if __name__ == '__main__':`, because they import it"
+            "`if __name__ == '__main__':`, because they import it. Start the sweep again to retry"
         )
     signal = "" if code is None else f" by signal {-code}"
     return (

@@ -29,6 +29,7 @@ from lossnets.benchmarks.kept import DataChangedError
 from lossnets.benchmarks.tensors import write_tensors
 from lossnets.errors import ConfigError, LossnetsError
 from lossnets.losses import ImageLoss, LossSpec, load_loss
+from lossnets.processes import undisturbed
 
 
 class TrainingBenchmark(RunsLosses):
@@ -143,7 +144,7 @@ class TrainingBenchmark(RunsLosses):
         check_profile(self.name, profile, self.profiles)
         made = _mean_loss(loss)
         first = Execution.parse(device).first
-        with _place(folder) as place, _unchanged(made), _left_to_nobody(place), self.steady():
+        with undisturbed(), _place(folder) as place, _unchanged(made), _left_to_nobody(place), self.steady():
             task = self.task(made, seed=seed, profile=profile)
             fitted = fit(
                 task,

@@ -24,12 +24,14 @@ from lossnets.gradients.training.run import LAST, LOG, Job, check_device, run
 from lossnets.gradients.training.truth import training_loss
 from lossnets.home import atomic_write, make_folder
 from lossnets.losses.base import ImageLoss
+from lossnets.processes import undisturbed
 
 RECORD = "run.json"
 LAST_GOOD = "last-good.safetensors"
 _SCALE_CROPS = 8
 
 
+@undisturbed()
 def train_pgn(
     loss: str | ImageLoss,
     images: str | Path,
