@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_held_out_images_are_not_trained_on(pictures: Path) -> None:
     assert len(find_pictures(pictures, 32, 0.99).train) == 1  # something is left to train on
 
 
-def test_the_identity_is_of_names_contents_and_parts(pictures: Path) -> None:
+def test_the_identity_is_of_names_contents_and_parts(pictures: Path, tmp_path: Path) -> None:
+    pictures = shutil.copytree(pictures, tmp_path / "own")
     found = find_pictures(pictures, 32, 0.3)
     assert found.identity() == find_pictures(pictures, 32, 0.3).identity()
     assert found.identity() != find_pictures(pictures, 32, 0.0).identity()
