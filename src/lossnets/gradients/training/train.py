@@ -101,13 +101,21 @@ def train_pgn(
         if kept is None:
             raise
         raise type(error)(f"{error}. {kept}") from error
-    if pictures.identity() != record["images"]:
+    if not _still_there(pictures, record["images"]):
         (folder / LAST).unlink(missing_ok=True)
         raise DataError(
             f"images of {str(pictures.folder)!r} changed while a network was trained on them; what it learnt "
             "belongs to neither, and its last state was removed. Leave them as they are, and train again"
         )
     return finish.write(out)
+
+
+def _still_there(pictures: Pictures, identity: str) -> bool:
+    """Whether the images are those that the training began with, none missing."""
+    try:
+        return pictures.identity() == identity
+    except DataError:
+        return False
 
 
 def _open_folder(folder: Path, out: Path, record: dict[str, Any], resume: bool) -> None:
