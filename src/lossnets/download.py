@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import json
 import logging
@@ -16,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from .errors import LossnetsError, WeightsError
-from .home import free_bytes, locked, make_folder, offline, write_error
+from .file_hash import content_hash
+from .home import free_bytes, hub_offline, locked, make_folder, offline, write_error
 from .version import __version__
 
 logger = logging.getLogger("lossnets")
@@ -28,6 +28,8 @@ logger = logging.getLogger("lossnets")
 Progress = Callable[[int, int | None], None]
 _CHUNK = 1 << 18
 _HINT = "A proxy or a moved file may be the cause: fetch it by other means and name it as a local file"
+HUB = "https://huggingface.co"
+"""Where addresses of Hugging Face's hub begin; HF_ENDPOINT puts a mirror in its place."""
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -98,6 +100,9 @@ def download(
 ) -> Path:
     """Fetch ``url`` into ``destination``; return ``destination``, whole and verified.
 
+    The environment is obeyed: LOSSNETS_OFFLINE; for Hugging Face's hub also HF_HUB_OFFLINE, and a mirror in
+    HF_ENDPOINT; http_proxy, https_proxy, all_proxy and no_proxy (proxies that speak HTTP).
+
     Bytes arrive in ``<destination>.part``, where an interrupted download continues, in this process
     or a later one; the file takes its name only when size and hash are right. A file that is there
     already and fits is returned without a connection. Processes that want the same file take turns.
@@ -120,6 +125,7 @@ def download(
         WeightsError: (or ``error``) offline, out of reach, wrong size or hash, disk full, not writable.
         ConfigError: the folder cannot be created.
     """
+    hub, url = url.startswith(HUB), mirrored(url, error)
     part = destination.with_name(destination.name + ".part")
     job = _Job(url, destination, part, sha256, sha256_prefix, size, progress, timeout, error, check)
     if _is_there(job):
@@ -128,6 +134,11 @@ def download(
         raise error(
             f"{destination.name} would be downloaded from {url}, but lossnets is offline "
             f"(LOSSNETS_OFFLINE or offline_mode); put the file at {destination}, or allow the network"
+        )
+    if hub and hub_offline():
+        raise error(
+            f"{destination.name} would be downloaded from {url}, but HF_HUB_OFFLINE forbids Hugging Face's "
+            f"hub; put the file at {destination}, or unset HF_HUB_OFFLINE"
         )
     if not url.lower().startswith(("http://", "https://")):
         raise error(f"url must begin with http:// or https://, got {url!r}")
@@ -141,13 +152,18 @@ def download(
     return destination
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+def mirrored(url: str, error: type[LossnetsError] = WeightsError) -> str:
+    """Where a file is fetched: from the mirror of HF_ENDPOINT, where it is one of Hugging Face's hub.
+
+    Raises:
+        WeightsError: (or ``error``) HF_ENDPOINT is no address.
+    """
+    mirror = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if not mirror or not url.startswith(HUB):
+        return url
+    if not mirror.lower().startswith(("http://", "https://")):
+        raise error(f"HF_ENDPOINT must begin with http:// or https://; got {mirror!r}")
+    return mirror + url.removeprefix(HUB)
 
 
 def hash_problem(got: str, sha256: str | None, prefix: str | None) -> str | None:
@@ -222,7 +238,7 @@ def _content_problem(job: _Job, path: Path, size: int | None) -> str | None:
         return f"has {done} bytes, expected {size}"
     problem = job.check(path) if job.check is not None else None
     if problem is None and (job.sha256 or job.prefix):
-        problem = hash_problem(sha256_of(path), job.sha256, job.prefix)
+        problem = hash_problem(content_hash(path), job.sha256, job.prefix)
     return problem
 
 
@@ -242,7 +258,7 @@ def _fetch(job: _Job) -> None:
     version, start = _part_state(job)
     request = urllib.request.Request(job.url, headers=_headers(version, start))  # noqa: S310 checked: http(s)
     try:
-        response = urllib.request.urlopen(request, timeout=job.timeout)  # noqa: S310
+        response = _open(request, job)
     except urllib.error.HTTPError as answer:
         with answer:
             _refused(job, answer)
@@ -254,6 +270,24 @@ def _fetch(job: _Job) -> None:
         raise _TransientError(f"no connection ({reason})") from trouble
     with response:
         _receive(job, response, version, start)
+
+
+def _open(request: urllib.request.Request, job: _Job) -> Any:
+    """Connect, by way of the proxy that the environment names."""
+    named = urllib.request.getproxies()
+    proxies = {scheme: named.get(scheme) or named.get("all") for scheme in ("http", "https")}
+    if not any(proxies.values()):
+        return urllib.request.urlopen(request, timeout=job.timeout)  # noqa: S310 checked: http(s)
+    proxy = proxies[request.type] or ""
+    foreign = "://" in proxy and not proxy.lower().startswith(("http://", "https://"))
+    if foreign and not urllib.request.proxy_bypass(request.host):
+        raise job.error(
+            f"{job.destination.name} would be downloaded through the proxy {proxy!r} ({request.type}_proxy "
+            "or all_proxy); only proxies that speak HTTP can be used. Name one that does, exempt the server "
+            f"in no_proxy, or put the file at {job.destination}"
+        )
+    handler = urllib.request.ProxyHandler({scheme: each for scheme, each in proxies.items() if each})
+    return urllib.request.build_opener(handler).open(request, timeout=job.timeout)
 
 
 def _read_note(job: _Job) -> _Version | None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable
 from types import ModuleType
+
+from .processes import undisturbed
 
 
 class LossnetsError(Exception):
@@ -89,7 +92,11 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     'json'
     """
     try:
-        return importlib.import_module(module)
+        known = sys.modules.get(module)
+        if known is not None:
+            return known
+        with undisturbed():
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise  # the module is there, and something that it imports is not

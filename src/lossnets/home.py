@@ -80,6 +80,11 @@ def offline() -> bool:
     return setting in _YES
 
 
+def hub_offline() -> bool:
+    """Whether Hugging Face's own switch, ``$HF_HUB_OFFLINE``, forbids its hub (and nothing else)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in _YES
+
+
 @contextlib.contextmanager
 def offline_mode(enabled: bool = True) -> Iterator[None]:
     """Forbid the network (or allow it, with ``enabled=False``) inside a ``with`` block.

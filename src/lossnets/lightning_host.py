@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from .processes import undisturbed
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
@@ -25,7 +27,7 @@ def quiet() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        with undisturbed():
             for module in ("lightning", "pytorch_lightning", "torch.utils.data", "torch.optim", "torch.cuda"):
                 warnings.filterwarnings("ignore", module=rf"{module}.*")
             yield

@@ -13,7 +13,8 @@ import lossnets
 ROOT = Path(lossnets.__file__).parent
 # Top to bottom. Modules of one rank do not import each other, except inside a folder.
 ORDER = [
-    {"errors", "version", "torchvision_compat", "lightning_host", "torch_state", "content"},
+    {"version", "file_hash", "processes"},
+    {"errors", "torchvision_compat", "lightning_host", "torch_state", "content"},
     {"home", "frozen"}, {"download"},
     {"images"}, {"networks"}, {"distances"}, {"losses"},
     {"generators"}, {"gradients"},

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from lossnets.download import download, sha256_of
+from lossnets.download import download
 from lossnets.errors import ConfigError, DataError, WeightsError
 from lossnets.home import offline_mode
 
@@ -614,8 +614,36 @@ class TestUnwritable:
             fetch(server, target)
 
 
-def test_sha256_known_answers(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    (tmp_path / "b").write_bytes(b"")
-    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256_of(tmp_path / "b") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+class TestEnvironment:
+    def test_a_mirror_takes_the_place_of_the_hub(self, server, target, monkeypatch):
+        monkeypatch.setenv("HF_ENDPOINT", server.url.rpartition("/")[0] + "/")
+        name = server.url.rpartition("/")[2]
+        assert download(f"https://huggingface.co/{name}", target, sha256=SHA).read_bytes() == CONTENT
+
+    def test_a_mirror_that_is_no_address_is_refused(self, server, target, monkeypatch):
+        monkeypatch.setenv("HF_ENDPOINT", "mirror.example")
+        with pytest.raises(WeightsError, match="HF_ENDPOINT must begin with http"):
+            download("https://huggingface.co/file", target)
+
+    def test_hugging_faces_switch_forbids_its_hub_and_nothing_else(self, server, target, monkeypatch):
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        with pytest.raises(WeightsError, match="HF_HUB_OFFLINE forbids Hugging Face's hub"):
+            download("https://huggingface.co/file", target)
+        assert fetch(server, target).read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+    def test_a_proxy_is_asked(self, server, target, monkeypatch, variable):
+        """The server stands for a proxy: it is asked for another one's file, by its whole address."""
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv(variable, server.url.rpartition("/")[0])
+        path = server.url.rpartition("/")[2]
+        assert download(f"http://nowhere.example/{path}", target, sha256=SHA).read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+    def test_a_proxy_that_does_not_speak_http_is_refused_by_name(self, server, target, monkeypatch, variable):
+        monkeypatch.setenv("no_proxy", "other.example")
+        monkeypatch.setenv(variable, "socks5://127.0.0.1:9")
+        with pytest.raises(WeightsError, match=r"proxy 'socks5://127.* only proxies that speak HTTP"):
+            download("http://nowhere.example/file", target)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert fetch(server, target).read_bytes() == CONTENT

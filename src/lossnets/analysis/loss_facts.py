@@ -76,7 +76,6 @@ class LossFacts:
 FACTS = tuple(field.name for field in fields(LossFacts))
 
 
-@lru_cache(maxsize=4096)
 def loss_facts(loss: str) -> LossFacts:
     """Attributes of a loss by its name; of a network that is not known here, what the text says.
 
@@ -85,12 +84,17 @@ def loss_facts(loss: str) -> LossFacts:
     ('vgg16 (random)', 'relu3_3', 3, 'unit-spatial-sum', False)
     """
     try:
-        spec = parse_loss(loss)
-        if spec.family == "pgn":
-            return _of_gradient_network(loss, spec)
-        return _of_perceptual(loss, spec) if spec.family == "perceptual" else _of_family(loss)
+        facts = _known(loss)
     except LossnetsError:
         return _of_text(loss)
+    return _of_gradient_network(facts) if facts.family == "pgn" else facts
+
+
+@lru_cache(maxsize=4096)
+def _known(loss: str) -> LossFacts:
+    """What a name alone says."""
+    spec = parse_loss(loss)
+    return _of_perceptual(loss, spec) if spec.family == "perceptual" else _of_family(loss)
 
 
 def _of_family(loss: str) -> LossFacts:
@@ -98,12 +102,13 @@ def _of_family(loss: str) -> LossFacts:
     return LossFacts(loss, family, design=rest)
 
 
-def _of_gradient_network(loss: str, spec: LossSpec) -> LossFacts:
+def _of_gradient_network(facts: LossFacts) -> LossFacts:
+    """With what its file says now."""
     try:
-        imitates = pretrained_card(spec.network).loss
+        imitates = pretrained_card(parse_loss(facts.loss).network).loss
     except LossnetsError:  # results of whoever has the file
         imitates = None
-    return replace(_of_family(loss), imitates=imitates)
+    return replace(facts, imitates=imitates)
 
 
 def imitated_loss(signature: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossnets.benchmarks.kept import KeepsData
 from lossnets.errors import ConfigError, DataError, LossnetsError, unknown_name
 from lossnets.torch_state import standard_state
 
@@ -160,7 +161,7 @@ class Benchmark(Protocol):
         """
 
     def data_fingerprint(self) -> str:
-        """sha256 over what the data are (names, labels, sizes), equal on every machine."""
+        """sha256 over what the data are (names, labels, contents), equal on every machine."""
 
     def evaluate_many(
         self,
@@ -182,7 +183,7 @@ class Benchmark(Protocol):
         """Scores of one loss."""
 
 
-class RunsLosses(abc.ABC):
+class RunsLosses(KeepsData):
     """`Benchmark.run_many` and `Benchmark.run`, which follow from ``evaluate_many``.
 
     What a subclass computes, it computes in `standard_state`: networks that it trains, constants and images

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -163,12 +162,3 @@ class DataSetCard:
         """Bytes to fetch, about, optional parts left out; None where nothing is fetched."""
         needed = [archive for archive in self.archives if not archive.optional]
         return sum(archive.size or archive.unpacked or 0 for archive in needed) if needed else None
-
-
-def md5_of(path: Path) -> str:
-    """MD5 of a file in 32 hexadecimal digits; not for safety: older sets publish nothing else."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from lossnets.datasets.archives import archive_problem
 from lossnets.datasets.catalogue import card
-from lossnets.datasets.facts import Archive, DataSetCard, md5_of
+from lossnets.datasets.facts import Archive, DataSetCard
 from lossnets.datasets.index_pages import fetch_index
 from lossnets.datasets.places import check_parts, data_home, human_size, locate, present_parts
 from lossnets.datasets.unpack import unpack
 from lossnets.download import download
 from lossnets.errors import DataError
+from lossnets.file_hash import content_hash
 from lossnets.home import free_bytes, locked, write_error
 
 logger = logging.getLogger("lossnets")
@@ -160,7 +161,7 @@ def _check_of(archive: Archive) -> Callable[[Path], str | None] | None:
 
 def md5_problem(file: Path, md5: str | None) -> str | None:
     """What is wrong with a file, as the rest of a sentence ("it ..."); None where nothing is."""
-    got = md5_of(file) if md5 else None
+    got = content_hash(file, "md5") if md5 else None
     return f"has md5 {got}, expected {md5}" if got != md5 else None
 
 

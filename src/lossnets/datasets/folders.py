@@ -17,6 +17,7 @@ from lossnets.datasets.columns import (
     read_rows,
     split_name,
 )
+from lossnets.datasets.contents import contents
 from lossnets.datasets.masks import MASK_FOLDERS, SPLITS, Masked, masked_folder, read_mask
 from lossnets.errors import ConfigError, DataError
 from lossnets.images.folders import LeftOut, list_images, scan_folder, tell_left_out
@@ -213,17 +214,17 @@ def class_names(items: Iterable[Labelled]) -> tuple[str, ...]:
 
 
 def fingerprint(paths: Iterable[Path], root: Path) -> str:
-    """SHA-256 (64 hexadecimal digits) over the names relative to ``root`` and the sizes of files.
+    """SHA-256 (64 hexadecimal digits) over the names relative to ``root`` and the contents of files.
 
-    The order does not matter, and no file is opened.
+    The order does not matter. Each file is read once in a process, and again when it has changed.
 
     Raises:
-        DataError: a file is not there, or not below root.
+        DataError: a file is not there, cannot be read, or is not below root.
     """
+    files = sorted(set(paths))
     try:
-        lines = sorted({f"{p.relative_to(root).as_posix()}\0{p.stat().st_size}\n" for p in paths})
-    except OSError as error:
-        raise DataError(f"file {error.filename!r} went missing while it was in use.") from error
+        names = [path.relative_to(root).as_posix() for path in files]
     except ValueError as error:
         raise DataError(f"fingerprint: a file is not below root {str(root)!r}: {error}") from error
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    lines = sorted(f"{name}\0{content}\n" for name, content in zip(names, contents(files), strict=True))
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossnets.datasets.contents import contents
 from lossnets.datasets.similarity import SEVERITY, Triplet, TwoAFCSet
 from lossnets.datasets.sources import MemoryImages
 from lossnets.errors import DataError, require, unknown_name
@@ -78,11 +79,12 @@ def read_sample(size: str = "small", *, seed: int = 0) -> TwoAFCSet:
     """
     if size not in SAMPLE_SIZES:
         raise unknown_name("size of the packaged sample", size, SAMPLE_SIZES)
-    return _make(size, seed)
+    photographs = (photograph_path(*each) for each in PHOTOGRAPHS[: SAMPLE_SIZES[size].photographs])
+    return _make(size, seed, tuple(contents(photographs)))
 
 
 @functools.lru_cache(maxsize=4)
-def _make(size: str, seed: int) -> TwoAFCSet:
+def _make(size: str, seed: int, _contents: tuple[str, ...]) -> TwoAFCSet:
     shape = SAMPLE_SIZES[size]
     images: dict[str, Tensor] = {}
     items: list[Triplet] = []
@@ -93,7 +95,7 @@ def _make(size: str, seed: int) -> TwoAFCSet:
             crop = _busy_crop(photograph, shape.side + 2 * _MARGIN, rng)
             items.extend(_distort(f"{Path(file).stem}-{c}", crop, images, rng))
     items.sort(key=lambda t: SAMPLE_SPLITS.index(t.split))  # stable: by photograph within a sub-split
-    return TwoAFCSet(f"sample-{size}", tuple(items), MemoryImages(images), None, SEVERITY)
+    return TwoAFCSet(f"sample-{size}", tuple(items), MemoryImages(images, rounded=True), None, SEVERITY)
 
 
 def photograph_path(package: str, file: str) -> Path:

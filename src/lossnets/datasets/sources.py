@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lossnets.datasets.contents import contents
 from lossnets.errors import ConfigError, DataError
+from lossnets.file_hash import content_hash
 from lossnets.images.files import read_image
 
 CACHE_BYTES = 256 * 2**20
@@ -26,7 +28,7 @@ class ImageSource(Protocol):
         """The image (3, H, W) float32 in [0, 1]."""
 
     def identity(self, keys: Iterable[str]) -> list[tuple[str, str]]:
-        """(key, something that changes when the image does) of each key, without decoding it."""
+        """(key, something that changes whenever the image does) of each key, without decoding it."""
 
 
 def resize_shorter(image: Tensor, side: int) -> Tensor:
@@ -69,7 +71,7 @@ class FolderImages:
         self.root = Path(root)
         self.resize = resize
         self.cache_bytes = cache_bytes
-        self._cache: OrderedDict[str, Tensor] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
         self._held = 0
 
     def load(self, key: str) -> Tensor:
@@ -78,16 +80,22 @@ class FolderImages:
         Raises:
             ImageError: the file cannot be read.
         """
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        image = read_image(self.root / key)
-        if self.resize is not None:
-            image = resize_shorter(image, self.resize)
-        self._keep(key, image)
+        try:
+            known = key, content_hash(self.root / key)
+        except OSError:  # what is wrong with it, reading it says best
+            return self._read(key)
+        if known in self._cache:
+            self._cache.move_to_end(known)
+            return self._cache[known]
+        image = self._read(key)
+        self._keep(known, image)
         return image
 
-    def _keep(self, key: str, image: Tensor) -> None:
+    def _read(self, key: str) -> Tensor:
+        image = read_image(self.root / key)
+        return image if self.resize is None else resize_shorter(image, self.resize)
+
+    def _keep(self, key: tuple[str, str], image: Tensor) -> None:
         size = image.numel() * image.element_size()
         if size > self.cache_bytes:
             return
@@ -98,18 +106,22 @@ class FolderImages:
             self._held -= dropped.numel() * dropped.element_size()
 
     def identity(self, keys: Iterable[str]) -> list[tuple[str, str]]:
-        """Key and file size, sorted; see `ImageSource.identity`."""
-        try:
-            return [(key, str((self.root / key).stat().st_size)) for key in sorted(set(keys))]
-        except OSError as error:
-            raise DataError(f"image file {error.filename!r} went missing while it was in use.") from error
+        """Key and what stands for the file's content, sorted; see `ImageSource.identity`."""
+        names = sorted(set(keys))
+        return list(zip(names, contents(self.root / name for name in names), strict=True))
 
 
 class MemoryImages:
-    """Images that are held in memory: (3, H, W) float32 in [0, 1] by key."""
+    """Images that are held in memory: (3, H, W) float32 in [0, 1] by key.
 
-    def __init__(self, images: Mapping[str, Tensor]) -> None:
-        self._images = dict(images)
+    Args:
+        images: the images.
+        rounded: whether their identity is that of their 8-bit values: for images that are computed, whose
+            last digits differ from machine to machine.
+    """
+
+    def __init__(self, images: Mapping[str, Tensor], *, rounded: bool = False) -> None:
+        self._images, self._rounded = dict(images), rounded
 
     def load(self, key: str) -> Tensor:
         """See `ImageSource.load`."""
@@ -118,9 +130,11 @@ class MemoryImages:
         return self._images[key]
 
     def identity(self, keys: Iterable[str]) -> list[tuple[str, str]]:
-        """Key and hash of the 8-bit values, sorted; see `ImageSource.identity`."""
+        """Key and hash of the values, sorted; see `ImageSource.identity`."""
         return [(key, self._hash(key)) for key in sorted(set(keys))]
 
     def _hash(self, key: str) -> str:
-        values = (self.load(key) * 255).round().to(torch.uint8).contiguous().numpy()
+        image = self.load(key).detach().cpu()
+        image = (image * 255).round().to(torch.uint8) if self._rounded else image.float()
+        values = image.contiguous().numpy()
         return hashlib.sha256(str(values.shape).encode() + values.tobytes()).hexdigest()

@@ -10,8 +10,9 @@ from lossnets.datasets.catalogue import card, cards
 from lossnets.datasets.facts import Archive, Content, DataSetCard
 from lossnets.datasets.fetch import ARCHIVES, md5_problem
 from lossnets.datasets.places import missing_error, status
-from lossnets.download import hash_problem, sha256_of
+from lossnets.download import hash_problem
 from lossnets.errors import DataError, ImageError
+from lossnets.file_hash import content_hash
 from lossnets.images.files import read_image
 from lossnets.images.folders import list_images
 
@@ -156,7 +157,7 @@ def _archive(path: Path, archive: Archive) -> Finding:
     size = path.stat().st_size
     if archive.size is not None and size != archive.size:
         return Finding(archive.filename, f"{size} bytes, expected {archive.size}", False)
-    got = sha256_of(path)
+    got = content_hash(path)
     problem = hash_problem(got, archive.sha256, None)
     if problem:
         return Finding(archive.filename, f"it {problem}", False)

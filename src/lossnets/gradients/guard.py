@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from lossnets.gradients.loss import PGNLoss
 from lossnets.losses.base import ImageLoss
 from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.load import load_loss
+from lossnets.processes import undisturbed
 
 ACTIONS = ("warn", "switch", "raise")
 
@@ -48,6 +50,11 @@ class Check:
     true_loss: float
     trend: str = ""
     problem: str = ""
+
+
+def _not_compiled(function: Callable[..., Any]) -> Any:
+    with undisturbed():  # the compiler, which this imports, sets warnings and variables
+        return torch.compiler.disable(function)  # type: ignore[no-untyped-call]
 
 
 class PGNGuard(nn.Module):
@@ -150,7 +157,7 @@ class PGNGuard(nn.Module):
             target = self._images_of(target)
         return self.active(input, target, **options)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @_not_compiled
     def _watch(self, images: Tensor, target: Tensor | EncodedTarget) -> None:
         """Count a training call, and check where one is due."""
         step, self.calls = self.calls, self.calls + 1

@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import PureWindowsPath
 from typing import Any
 from urllib.parse import quote, unquote
 
 from lossnets.distances import Distance, parse_distance
 from lossnets.errors import ConfigError, unknown_name
-from lossnets.losses.families import find_family
+from lossnets.losses.families import family_names, find_family
 from lossnets.networks import NetworkSpec, blueprint, list_networks, network_spec
 
 PIXEL_METRICS = {"mse": "squared_l2", "l1": "l1", "l2": "l2"}
@@ -34,6 +35,8 @@ OPTIONS = ("weights", "pooling", "input", "channels", "dtype", "head")
 _LPIPS_OPTIONS = ("weights", "channels", "dtype", "version")
 _PRINTED = (*OPTIONS, "version", "function")
 _RANDOM = re.compile(r"random(?:-(\d+))?")
+_COLON = re.compile(r"(?<![=:][A-Za-z]):|:(?![\\/])")  # not that of a Windows drive: weights=C:\\vgg16.pth
+_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
 _SAFE = "/._-+~"  # of a value, what stays readable: everything else is percent-quoted
 
 
@@ -101,6 +104,20 @@ class LossSpec:
             if value != default:
                 yield f"{name}={quote(value, safe=_SAFE)}"
 
+    def files(self) -> dict[str, str]:
+        """Option -> path, of the options that name a file; ``network`` is that of a gradient network."""
+        found = {"head": self.head} if self.head else {}
+        if self.family in family_names():
+            found = {"network": self.network}
+        elif self.family != "pixel":
+            found["weights"] = self.weights
+        return {option: path for option, path in found.items() if option == "head" or _is_path(path)}
+
+    def portable(self) -> LossSpec:
+        """The same without the folders that its files lie in: what moves with them does not change."""
+        names = {option: PureWindowsPath(path).name for option, path in self.files().items()}
+        return replace(self, **names) if names else self  # type: ignore[arg-type]
+
     def __eq__(self, other: object) -> bool:
         """Equal to a spec of the same name, and to a loss that has it."""
         if not isinstance(other, LossSpec):
@@ -122,7 +139,7 @@ def parse_loss(name: str | LossSpec) -> LossSpec:
         return name
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"a loss name is text such as 'vgg16/relu3_3' or 'pixel:mse'; got {name!r}")
-    stem, *rest = name.strip().split(":")
+    stem, *rest = _COLON.split(name.strip())
     if stem in ("pixel", "lpips"):
         return _parse_family(stem, rest, name)
     family = find_family(stem)
@@ -139,6 +156,10 @@ def parse_loss(name: str | LossSpec) -> LossSpec:
         taps=canonical_taps(plan, _parse_taps(taps, name)),
         weights=canonical_weights(plan.spec, spec.weights),
     )
+
+
+def _is_path(text: str) -> bool:
+    return bool(set("/\\") & set(text)) or text.endswith(_FILES)
 
 
 def canonical_weights(network: NetworkSpec, weights: str) -> str:

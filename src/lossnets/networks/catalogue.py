@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import re
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from lossnets.download import HUB
 from lossnets.errors import ConfigError, WeightsError, unknown_name
 from lossnets.networks.describe import without_data
 from lossnets.networks.points import LPIPS_POINTS, PACKAGED_POINTS, RELATED_POINTS, STUDY_POINTS
 from lossnets.networks.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, WeightsSpec
+from lossnets.processes import undisturbed
 from lossnets.torchvision_compat import ensure_torchvision
 
 DEFAULT_NETWORK = "efficientnet_lite0"
@@ -45,8 +48,11 @@ def _torchvision() -> Any:
 
 
 def _timm() -> Any:
+    known = sys.modules.get("timm")
+    if known is not None:
+        return known
     ensure_torchvision()
-    with warnings.catch_warnings():
+    with undisturbed():
         warnings.simplefilter("ignore")  # deprecations of timm's own imports are not the caller's
         return importlib.import_module("timm")
 
@@ -152,8 +158,9 @@ def network_spec(name: str) -> NetworkSpec:
         return _timm_spec(name.removeprefix(TIMM))
     if name in _torchvision_names():
         return _torchvision_spec(name)
-    if name in _timm().list_models():
-        raise ConfigError(f"network {name!r} is a timm network, not a torchvision one: write '{TIMM}{name}'")
+    if name in _timm().list_models() or _renamed(name) is not None:
+        now = _renamed(name) or name
+        raise ConfigError(f"network {name!r} is a timm network, not a torchvision one: write '{TIMM}{now}'")
     raise unknown_name("network", name, list_networks(timm=True), see="lossnets networks")
 
 
@@ -222,6 +229,9 @@ def _timm_spec(name: str) -> NetworkSpec:
     timm = _timm()
     architecture, _, _ = name.partition(".")
     if architecture not in timm.list_models():
+        now = _renamed(name)
+        if now is not None:
+            return _timm_spec(now)
         raise unknown_name("timm network", name, timm.list_models(), see=f"lossnets networks '{TIMM}*'")
     try:
         config = timm.get_pretrained_cfg(name)
@@ -232,6 +242,25 @@ def _timm_spec(name: str) -> NetworkSpec:
         return NetworkSpec(name=TIMM + name, library="timm")
     exact = f"{architecture}.{config.tag}" if config.tag else architecture
     return NetworkSpec(name=TIMM + exact, library="timm", weights=_timm_weights(exact, config))
+
+
+def _renamed(name: str) -> str | None:
+    """What timm calls the network of an old name now, with the tag of its weights; None: it is no old name.
+
+    Raises:
+        ConfigError: timm does not say which weights the old name meant.
+    """
+    old: dict[str, str | None] = importlib.import_module("timm.models").get_deprecated_models()
+    if name not in old:
+        return None
+    now, published = old[name], _timm().list_pretrained()
+    if now in published:
+        return now
+    tags = [TIMM + n for n in published if now is not None and n.partition(".")[0] == now.partition(".")[0]]
+    which = f"write one of {', '.join(tags)}" if tags else "it is there no more"
+    raise ConfigError(
+        f"network {TIMM + name!r} is an old name of timm's, which leaves open which weights it means: {which}"
+    )
 
 
 def input_size(spec: NetworkSpec) -> tuple[int, int]:
@@ -249,7 +278,8 @@ def _timm_weights(name: str, config: Any) -> WeightsSpec:
     url, filename = config.url, None
     if config.hf_hub_id:
         hub = importlib.import_module("huggingface_hub")
-        url = hub.hf_hub_url(config.hf_hub_id, config.hf_hub_filename or "model.safetensors")
+        file = config.hf_hub_filename or "model.safetensors"
+        url = hub.hf_hub_url(config.hf_hub_id, file, endpoint=HUB)
         filename = f"timm.{name}.{url.rsplit('.', 1)[-1]}"
     elif url:
         filename = url.rsplit("/", 1)[-1]

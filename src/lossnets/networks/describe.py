@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812 - the name that everybody uses
 
 from lossnets.networks.graph import TracedNetwork
+from lossnets.networks.interpreter import Interpreter
 from lossnets.networks.spec import Tap
 
 # Two sizes, so that what grows with the image can be told apart; the second pair for patches of 14.
@@ -44,7 +45,7 @@ def without_data(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, memo)
 
 
-class _ShapeRecorder(fx.Interpreter):
+class _ShapeRecorder(Interpreter):
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
         self.shapes: dict[str, tuple[int, ...]] = {}

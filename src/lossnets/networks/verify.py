@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from lossnets.networks.first_layer import speed_up_first_layer
 from lossnets.networks.graph import TracedNetwork, UntraceableError, cut, trace
 from lossnets.networks.hooked import HookedStages
+from lossnets.networks.interpreter import Interpreter
 
 _SMALL = ((64, 80), (64, 64), (128, 128))
 _TOLERANCE = 1e-4
@@ -70,7 +71,7 @@ def _eager(model: nn.Module, paths: list[str], images: Tensor) -> dict[str, Tens
         return None
 
 
-class _Recorder(fx.Interpreter):
+class _Recorder(Interpreter):
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
         self.values: dict[str, Any] = {}

@@ -11,13 +11,13 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from lossnets.download import download, hash_problem, sha256_of
+from lossnets.download import HUB, download, hash_problem, mirrored
 from lossnets.errors import WeightsError
+from lossnets.file_hash import content_hash
 from lossnets.home import home, offline
 from lossnets.networks.spec import WeightsSpec
 from lossnets.networks.state_dicts import file_problem, match_state, read_state_dict, state_sha256
@@ -34,7 +34,7 @@ __all__ = [
 
 logger = logging.getLogger("lossnets")
 
-_HUB_URL = re.compile(r"https://huggingface\.co/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+_HUB_URL = re.compile(re.escape(HUB) + r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 def weights_folder() -> Path:
@@ -116,7 +116,7 @@ def verify_file(
     status = path.stat() if problem is None else None
     if status is not None and size is not None and status.st_size != size:
         problem = f"has {status.st_size} bytes, expected {size}"
-    digest = "" if status is None else _hash_of(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    digest = "" if status is None else content_hash(path)
     if problem is None:
         problem = hash_problem(digest, sha256, sha256_prefix)
     if problem is not None:
@@ -125,11 +125,6 @@ def verify_file(
             "name another file with weights=PATH"
         )
     return digest
-
-
-@lru_cache(maxsize=256)
-def _hash_of(path: Path, size: int, mtime: int, inode: int) -> str:  # noqa: ARG001 the rest is the cache's key
-    return sha256_of(path)
 
 
 def _candidates(spec: WeightsSpec) -> Iterator[Path]:
@@ -149,8 +144,17 @@ def _hugging_face_cache(url: str) -> Path | None:
         return None
     repository, revision, file = match.groups()
     hub = importlib.import_module("huggingface_hub")
-    cached = hub.try_to_load_from_cache(repository, file, revision=revision)
+    cached = hub.try_to_load_from_cache(repository, file, cache_dir=_hub_folder(), revision=revision)
     return Path(cached) if isinstance(cached, str) else None
+
+
+def _hub_folder() -> Path | None:
+    """Where the environment puts Hugging Face's cache; None: where the hub's own package puts it."""
+    for variable, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
+        setting = os.environ.get(variable, "")
+        if setting:
+            return Path(os.path.expandvars(setting)).expanduser() / below
+    return None
 
 
 def _out_of_reach(spec: WeightsSpec, why: str) -> str:
@@ -164,7 +168,7 @@ def _out_of_reach(spec: WeightsSpec, why: str) -> str:
     known = spec.sha256 or (f"begins with {spec.sha256_prefix}" if spec.sha256_prefix else "not published")
     return (
         f"weights file {spec.filename!r} ({spec.name}) {why}\n"
-        f"  source: {spec.url or 'not published'}\n"
+        f"  source: {mirrored(spec.url) if spec.url else 'not published'}\n"
         f"  sha256: {known}\n"
         f"  put it at: {weights_folder() / spec.filename}\n"
         "  or name a file anywhere with weights=PATH, or take weights='random', or a network whose "

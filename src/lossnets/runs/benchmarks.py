@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lossnets.benchmarks.base import Benchmark, benchmark_class, benchmark_names, load_benchmark
+from lossnets.benchmarks.kept import KeepsData
 from lossnets.errors import ConfigError, unknown_name
 from lossnets.runs.identity import canonical_json
 
@@ -87,6 +88,8 @@ class BenchmarkChoice:
     def load(self) -> Benchmark:
         """The benchmark, prepared; one object per process and choice, so that images are read once.
 
+        It reads them again when they have become others (`lossnets.benchmarks.kept.KeepsData`).
+
         Raises:
             DataError: its data are missing or malformed.
             ConfigError: an argument is not allowed.
@@ -102,10 +105,12 @@ class BenchmarkChoice:
             DataError: they are missing or malformed.
         """
         benchmark: Any = self.load()
+        fingerprint = (
+            benchmark.refresh() if isinstance(benchmark, KeepsData) else benchmark.data_fingerprint()
+        )
         name = getattr(benchmark, "data_name", benchmark.data)
         if hasattr(benchmark, "load"):  # a data set of the user's has a name of its own
             name = benchmark.load(profile, seed).name
-        fingerprint = benchmark.data_fingerprint()
         if hasattr(benchmark, "protocol"):
             both = f"{fingerprint} {canonical_json(benchmark.protocol(profile))}"
             fingerprint = hashlib.sha256(both.encode()).hexdigest()
@@ -121,6 +126,8 @@ class BenchmarkChoice:
 @lru_cache(maxsize=2)
 def _load(choice: BenchmarkChoice) -> Benchmark:
     benchmark = choice.make()
+    if isinstance(benchmark, KeepsData):
+        benchmark.refresh()  # what it lists and hashes now, it has not to read again
     benchmark.prepare()
     return benchmark
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lossnets.benchmarks.base import Evaluation, Score
+from lossnets.benchmarks.base import Benchmark, Evaluation, Score
 from lossnets.benchmarks.engine.fit import Execution
+from lossnets.benchmarks.kept import DataChangedError
 from lossnets.errors import DataError, WeightsError
 from lossnets.runs.benchmarks import BenchmarkChoice
 from lossnets.runs.environment import PeakMemory, environment
@@ -83,8 +84,17 @@ def _one_pass(group: Group, progress: ItemProgress | None) -> list[Outcome]:
 
 
 def _results(group: Group, progress: ItemProgress | None) -> Mapping[str, Evaluation | Exception]:
-    first = group.configs[0]
     benchmark = group.choice.load()
+    _check_data(group)
+    found = _evaluated(group, benchmark, progress)
+    _check_data(group)
+    return found
+
+
+def _evaluated(
+    group: Group, benchmark: Benchmark, progress: ItemProgress | None
+) -> Mapping[str, Evaluation | Exception]:
+    first = group.configs[0]
     names = {located(config.loss, group.folder): config.loss for config in group.configs}
     if first.variant != "baseline":
         train: Any = benchmark  # a benchmark that lists further variants in its class can evaluate them
@@ -107,6 +117,17 @@ def _results(group: Group, progress: ItemProgress | None) -> Mapping[str, Evalua
         more |= {"folder": run_folder(group.places, first)} if group.places else {}
     found = benchmark.evaluate_many(bank, seed=first.seed, profile=first.profile, progress=progress, **more)
     return {names[name]: result for name, result in found.items()}
+
+
+def _check_data(group: Group) -> None:
+    """Refuse to record numbers under the fingerprint of other data."""
+    first = group.configs[0]
+    now = group.choice.describe_data(first.profile, first.seed, first.variant).fingerprint
+    if now != first.fingerprint:
+        raise DataChangedError(
+            f"the data of {first} changed since the sweep began: fingerprint {first.fingerprint[:12]}... "
+            f"then, {now[:12]}... now. Leave them as they are, and start the sweep again."
+        )
 
 
 def _check_unchanged(configs: Sequence[RunConfig], signatures: Mapping[str, str]) -> None:

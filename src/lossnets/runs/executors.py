@@ -15,13 +15,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for_handles
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from lossnets.errors import ConfigError, require
+from lossnets.processes import main_is_importable, started_from_anywhere
 from lossnets.runs.evaluate import Group, evaluate_group
 from lossnets.runs.records import Failure, Outcome
 
@@ -54,13 +56,21 @@ class ProcessExecutor:
         workers: number of processes; each gets an equal share of torch's threads.
         evaluate: a function that pickles by name.
 
+    A worker imports the program that started it, as Python has it, where that is a file or a module; from
+    standard input and notebooks it starts without, and knows nothing that was registered there.
+
     Raises:
-        ConfigError: ``workers`` is below 1.
+        ConfigError: ``workers`` is below 1, or workers cannot import ``evaluate``.
     """
 
     def __init__(self, workers: int, evaluate: Evaluate = evaluate_group) -> None:
         if workers < 1:
             raise ConfigError(f"workers must be at least 1; got {workers}")
+        if getattr(evaluate, "__module__", "") == "__main__" and not main_is_importable():
+            raise ConfigError(
+                "evaluate is defined in a program that is no file (standard input, a notebook), and worker "
+                "processes cannot import it. Define it in a module"
+            )
         self.workers = workers
         self._evaluate = evaluate
 
@@ -72,7 +82,11 @@ class ProcessExecutor:
         try:
             while True:
                 while len(running) < self.workers and (group := next(waiting, None)) is not None:
-                    running[pool.submit(_in_worker, self._evaluate, group)] = group
+                    refused = _out_of_reach(group)
+                    if refused is not None:
+                        yield from refused
+                    else:
+                        running[self._submit(pool, group)] = group
                 if not running:
                     pool.shutdown()  # nothing is under way: the workers end by themselves
                     return
@@ -97,16 +111,19 @@ class ProcessExecutor:
         """Try a group again, in a process of its own."""
         pool = self._pool(1)
         try:
-            outcomes = _collect(pool.submit(_in_worker, self._evaluate, group), group)
+            answer = self._submit(pool, group)
+            processes = list((getattr(pool, "_processes", None) or {}).values())
+            outcomes = _collect(answer, group)
+            why = _how_it_died(processes)
         finally:
             _end(pool)
         if outcomes is not None:
             return outcomes
-        message = (
-            "the process that worked on this run died, twice (killed, or out of memory). Start the sweep "
-            "again to retry, with fewer --workers if memory was short"
-        )
-        return [Outcome(config, failure=Failure("WorkerDied", message)) for config in group.configs]
+        return [Outcome(config, failure=Failure("WorkerDied", why)) for config in group.configs]
+
+    def _submit(self, pool: ProcessPoolExecutor, group: Group) -> Future[list[Outcome]]:
+        with started_from_anywhere():
+            return pool.submit(_in_worker, self._evaluate, group)
 
     def _pool(self, workers: int | None = None) -> ProcessPoolExecutor:
         threads = max(1, (os.cpu_count() or 1) // self.workers)
@@ -116,6 +133,35 @@ class ProcessExecutor:
             initializer=_start_worker,
             initargs=(threads,),
         )
+
+
+def _out_of_reach(group: Group) -> list[Outcome] | None:
+    """Failures of a group whose benchmark no other process can import; None: it can."""
+    if group.choice.module != "__main__" or main_is_importable():
+        return None
+    message = (
+        f"benchmark {group.choice.name!r} is defined in a program that is no file (standard input, a "
+        "notebook), and worker processes cannot import it. Define it in a module, or use LocalExecutor"
+    )
+    return [Outcome(config, failure=Failure("ConfigError", message)) for config in group.configs]
+
+
+def _how_it_died(processes: Sequence[BaseProcess]) -> str:
+    """What is to be said of a worker that ended without an answer."""
+    for process in processes:
+        process.join(5)
+    code = next((process.exitcode for process in processes if process.exitcode), None)
+    if code is not None and code > 0:
+        return (
+            f"the process that worked on this run ended by itself, twice (exit code {code}); its error is on "
+            "standard error. A program that starts a sweep with worker processes must do so below "
+            "`if __name__ == '__main__':`, because they import it. Start the sweep again to retry"
+        )
+    signal = "" if code is None else f" by signal {-code}"
+    return (
+        f"the process that worked on this run died, twice (killed{signal}, or out of memory). Start the "
+        "sweep again to retry, with fewer --workers if memory was short"
+    )
 
 
 def _in_worker(evaluate: Evaluate, group: Group) -> list[Outcome]:

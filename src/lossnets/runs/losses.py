@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,9 +71,6 @@ def network_of(loss: str) -> str:
     return "|".join((spec.network, spec.weights, spec.pooling, spec.input, spec.channels, spec.dtype))
 
 
-_WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
-
-
 def located(loss: str, folder: str | Path) -> str:
     """The loss name with its files (``weights=``, ``head=``, ``pgn:``) as absolute paths, from here.
 
@@ -96,17 +92,8 @@ def check_files(loss: str, folder: str | Path) -> None:
 
 
 def _files(loss: str, folder: str | Path) -> dict[str, Path]:
-    spec = parse_loss(loss)
-    given = {"head": spec.head} if spec.head else {}
-    if spec.family in family_names():
-        return {"network": Path(folder) / Path(spec.network).expanduser()} if _is_path(spec.network) else {}
-    if _is_path(spec.weights):
-        given["weights"] = spec.weights
+    given = parse_loss(loss).files()
     return {option: Path(folder) / Path(path).expanduser() for option, path in given.items()}
-
-
-def _is_path(text: str) -> bool:
-    return "/" in text or os.sep in text or text.endswith(_WEIGHT_FILES)
 
 
 def by_network(losses: Iterable[str]) -> list[list[str]]:

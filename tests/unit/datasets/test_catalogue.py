@@ -7,7 +7,6 @@ import re
 import pytest
 
 from lossnets.datasets import card, cards
-from lossnets.datasets.facts import md5_of
 from lossnets.errors import UnknownNameError
 from lossnets.torchvision_compat import ensure_torchvision
 
@@ -76,8 +75,3 @@ def test_svhn_and_stl10_are_what_torchvision_expects():
         8000,
         100000 * 27648,
     ]
-
-
-def test_md5(tmp_path):
-    (tmp_path / "f").write_bytes(b"abc")
-    assert md5_of(tmp_path / "f") == "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321, A.5

@@ -22,6 +22,7 @@ from lossnets.datasets import (
     masked_folder,
     read_mask,
 )
+from lossnets.datasets.samples import photograph_path
 from lossnets.errors import ConfigError, DataError, ImageError
 
 
@@ -357,15 +358,32 @@ class TestNamesAndLinks:
 
 
 class TestFingerprint:
-    def test_names_and_sizes(self, tmp_path):
+    def test_names_and_contents(self, tmp_path):
         for name, size in (("b", 3), ("sub/a", 5)):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes(bytes(size))
         paths = [tmp_path / "sub/a", tmp_path / "b"]
-        by_hand = hashlib.sha256(b"b\x003\nsub/a\x005\n").hexdigest()
+        b, a = (hashlib.sha256(bytes(size)).hexdigest() for size in (3, 5))
+        by_hand = hashlib.sha256(f"b\0{b}\nsub/a\0{a}\n".encode()).hexdigest()
         assert fingerprint(paths, tmp_path) == fingerprint(paths[::-1], tmp_path) == by_hand
-        (tmp_path / "b").write_bytes(bytes(4))
+        (tmp_path / "b").write_bytes(b"abc")  # the same size
         assert fingerprint(paths, tmp_path) != by_hand
+
+    def test_many_files(self, tmp_path):
+        paths = [tmp_path / f"{number:03d}" for number in range(100)]
+        for path in paths:
+            path.write_text(path.name)
+        lines = (f"{path.name}\0{hashlib.sha256(path.name.encode()).hexdigest()}\n" for path in paths)
+        assert fingerprint(paths, tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def test_a_packaged_photograph_stands_for_its_size_while_it_is_the_packaged_one(self, tmp_path):
+        pytest.importorskip("skimage")
+        content = photograph_path("skimage", "data/chelsea.png").read_bytes()
+        (tmp_path / "chelsea.png").write_bytes(content)
+        by_hand = hashlib.sha256(f"chelsea.png\0{len(content)}\n".encode()).hexdigest()
+        assert fingerprint([tmp_path / "chelsea.png"], tmp_path) == by_hand
+        (tmp_path / "chelsea.png").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert fingerprint([tmp_path / "chelsea.png"], tmp_path) != by_hand
 
     def test_errors(self, tmp_path):
         with pytest.raises(DataError, match="went missing"):

@@ -20,7 +20,7 @@ from lossnets.errors import UnknownNameError
 
 def test_scenes_are_the_same_every_time_and_all_different() -> None:
     first = read_sample_roads("smoke")
-    again = _make.__wrapped__("smoke")
+    again = _make.__wrapped__("smoke", ())
     assert torch.equal(first.images, again.images)
     assert torch.equal(first.masks, again.masks)
     assert len({image.numpy().tobytes() for image in first.images}) == len(first.names)

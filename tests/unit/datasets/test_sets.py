@@ -79,7 +79,7 @@ def test_folder_images_keep_what_fits(tmp_path):
     images.load("0.png")  # used again: 1 is now the oldest
     images.load("2.png")
     assert images.load("0.png") is kept
-    assert set(images._cache) == {"0.png", "2.png"}
+    assert {key for key, _ in images._cache} == {"0.png", "2.png"}
     assert FolderImages(tmp_path, cache_bytes=0).load("3.png").max().item() == pytest.approx(3 / 255)
     with pytest.raises(ImageError):
         images.load("none.png")
@@ -185,3 +185,21 @@ def test_the_sample_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "no_such_package" else real(n))
     with pytest.raises(MissingExtraError, match=r"lossnets\[bench\]"):
         samples.photograph_path("no_such_package", "a.png")
+
+
+def test_an_image_that_was_replaced_is_read_again(tmp_path):
+    images = FolderImages(tmp_path)
+    Image.new("RGB", (8, 8), (10, 10, 10)).save(tmp_path / "a.bmp")
+    first, identity = images.load("a.bmp"), images.identity(["a.bmp"])
+    Image.new("RGB", (8, 8), (20, 20, 20)).save(tmp_path / "a.bmp")  # the same size in bytes
+    assert images.load("a.bmp").max().item() == pytest.approx(20 / 255)
+    assert first.max().item() == pytest.approx(10 / 255)
+    assert images.identity(["a.bmp"]) != identity
+
+
+def test_the_identity_of_images_in_memory_is_that_of_their_values():
+    image = torch.full((3, 4, 4), 0.5)
+    one, other = ({"a": image}, {"a": image + 1e-4})
+    assert MemoryImages(one).identity(["a"]) != MemoryImages(other).identity(["a"])
+    rounded = [MemoryImages(each, rounded=True).identity(["a"]) for each in (one, other)]
+    assert rounded[0] == rounded[1]

@@ -121,7 +121,6 @@ def test_costs_are_its_own(file: Path) -> None:
 
 
 def test_facts_and_texts(file: Path) -> None:
-    loss_facts.cache_clear()
     facts = loss_facts("pgn:mine")
     assert (facts.family, facts.imitates, facts.architecture) == ("pgn", "pixel:mse", None)
     assert facts.contender == "pgn:mine"
@@ -135,7 +134,6 @@ def test_facts_and_texts(file: Path) -> None:
     )
     assert "its file is not here" in weights_origin("pgn:/far/away.safetensors")
     assert "load_loss('pgn:mine')" in python_lines("pgn:mine", "super-resolution")[1]
-    loss_facts.cache_clear()
 
 
 def test_short_names_in_figures() -> None:

@@ -184,3 +184,33 @@ def test_specs_are_frozen_and_compare_with_losses() -> None:
     assert spec != "pixel:mse"
     assert spec != parse_loss("pixel:l1")
     assert len({spec, parse_loss("pixel:mse")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "path"),
+    [
+        (r"vgg16/relu2_2:weights=C:\w\vgg16.pth", "weights", r"C:\w\vgg16.pth"),
+        ("vgg16/relu2_2:weights=c:/w/vgg16.pth:channels=gray", "weights", "c:/w/vgg16.pth"),
+        (r"vgg16/relu2_2:lpips:head=D:\h.safetensors:weights=C:/w.pth", "head", r"D:\h.safetensors"),
+        (r"lpips:alex:weights=C:\w\alexnet.pth:version=0.0", "weights", r"C:\w\alexnet.pth"),
+        (r"pgn:C:\nets\mine.safetensors", "network", r"C:\nets\mine.safetensors"),
+        ("pgn:C:/nets/mine.safetensors:dtype=bfloat16", "network", "C:/nets/mine.safetensors"),
+    ],
+)
+def test_windows_drives_are_part_of_a_path(name: str, option: str, path: str) -> None:
+    spec = parse_loss(name)
+    assert getattr(spec, option) == spec.files()[option] == path
+    assert parse_loss(str(spec)) == spec
+    assert getattr(parse_loss(str(spec)), option) == path
+    assert ":" not in str(spec).partition("=")[2].partition("%3A")[0]
+    assert getattr(spec.portable(), option) == path.replace("\\", "/").rpartition("/")[2]
+
+
+def test_a_path_of_a_gradient_network_may_begin_at_the_root() -> None:
+    assert parse_loss("pgn:/nets/mine.safetensors").network == "/nets/mine.safetensors"
+
+
+def test_files_are_those_that_a_name_mentions() -> None:
+    assert parse_loss("vgg16/relu2_2").files() == parse_loss("pixel:mse").files() == {}
+    assert parse_loss("vgg16/relu2_2").portable() == parse_loss("vgg16/relu2_2")
+    assert parse_loss("pgn:efficientnet_lite0").files() == {}

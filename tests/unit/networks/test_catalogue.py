@@ -216,3 +216,31 @@ class TestRegister:
         register_network("fresh", lambda: nn.Sequential(nn.Conv2d(3, 4, 3)))
         one, two = (load_network("fresh", ["0"], weights=f"random-{s}") for s in (1, 2))
         assert one.weights_sha256 != two.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("vit_base_patch16_224_in21k", "vit_base_patch16_224.augreg_in21k"),
+        ("tf_efficientnet_b0_ns", "tf_efficientnet_b0.ns_jft_in1k"),
+        ("tv_resnet50", "resnet50.tv_in1k"),
+        ("swsl_resnet18", "resnet18.fb_swsl_ig1b_ft_in1k"),
+    ],
+)
+def test_an_old_name_of_timms_becomes_the_new_one_with_its_weights(old: str, new: str) -> None:
+    spec = network_spec(f"timm/{old}")
+    assert spec == network_spec(f"timm/{new}")
+    assert spec.name == f"timm/{new}"
+    with pytest.raises(ConfigError, match=f"write 'timm/{new}'"):
+        network_spec(old)
+
+
+def test_every_old_name_of_timms_gives_the_weights_that_it_meant_or_is_refused() -> None:
+    """timm's own default of the new name may be another than what the old name meant."""
+    timm = catalogue._timm()
+    for old, new in timm.models.get_deprecated_models().items():
+        if new in timm.list_pretrained():
+            assert network_spec(f"timm/{old}").name == f"timm/{new}"
+        else:
+            with pytest.raises(ConfigError, match="which leaves open which weights"):
+                network_spec(f"timm/{old}")

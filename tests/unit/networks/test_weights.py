@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from lossnets.download import sha256_of
 from lossnets.errors import ConfigError, WeightsError
+from lossnets.file_hash import content_hash
 from lossnets.networks import weights
 from lossnets.networks.spec import WeightsSpec
 from lossnets.networks.weights import find, locate, verify_file, weights_folder
@@ -113,18 +113,40 @@ class TestLocate:
         hub = pytest.importorskip("huggingface_hub")
         asked = []
 
-        def cached(repository: str, file: str, revision: str) -> str:
-            asked.append((repository, file, revision))
+        def cached(repository: str, file: str, revision: str, cache_dir: Path | None) -> str:
+            asked.append((repository, file, revision, cache_dir))
             return str(put(tmp_path / "blob"))
 
         monkeypatch.setattr(hub, "try_to_load_from_cache", cached)
         url = "https://huggingface.co/timm/net.tag/resolve/main/model.safetensors"
         spec = dataclasses.replace(SPEC, url=url, sha256_prefix=None)
         assert locate(spec) == tmp_path / "blob"
-        assert asked == [("timm/net.tag", "model.safetensors", "main")]
+        assert asked == [("timm/net.tag", "model.safetensors", "main", None)]
         for nothing in (None, object()):  # not cached; known not to exist
             monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *a, _got=nothing, **k: _got)
             assert locate(spec) is None
+
+    @pytest.mark.parametrize(
+        ("variable", "below"), [("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")]
+    )
+    @pytest.mark.parametrize("mirror", ["", "https://mirror.example"])
+    def test_the_cache_is_where_the_environment_says_whatever_the_mirror(
+        self, tmp_path, monkeypatch, variable, below, mirror
+    ):
+        pytest.importorskip("huggingface_hub")
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(variable, str(tmp_path))
+        monkeypatch.setenv("HF_ENDPOINT", mirror)
+        folder, revision = tmp_path / below / "models--timm--net.tag", "a" * 40
+        for part in (f"snapshots/{revision}", "refs"):
+            (folder / part).mkdir(parents=True)
+        (folder / "refs/main").write_text(revision)
+        put(folder / f"snapshots/{revision}/model.safetensors")
+        url = "https://huggingface.co/timm/net.tag/resolve/main/model.safetensors"
+        found = locate(dataclasses.replace(SPEC, url=url))
+        assert found is not None
+        assert found.read_bytes() == CONTENT
 
     @pytest.mark.parametrize(
         "spec", [WeightsSpec("V1"), WeightsSpec("packaged", "x (package)", package="some-package")]
@@ -168,16 +190,10 @@ class TestVerify:
         with pytest.raises(WeightsError, match="it is a folder, not a file"):
             verify_file(tmp_path)
 
-    def test_the_hash_is_computed_once(self, tmp_path, monkeypatch):
-        path = put(tmp_path / "a.safetensors")
-        verify_file(path)
-        monkeypatch.setattr(weights, "sha256_of", lambda path: pytest.fail("hashed again"))
-        verify_file(path)
-
     @pytest.mark.shared
     def test_the_hash_in_the_name_of_a_real_file(self, shared_weights):
         digest = verify_file(shared_weights / "mobilenet_v2-b0353104.pth", sha256_prefix="b0353104")
-        assert digest == sha256_of(shared_weights / "mobilenet_v2-b0353104.pth")
+        assert digest == content_hash(shared_weights / "mobilenet_v2-b0353104.pth")
 
 
 class TestFind:
@@ -241,6 +257,14 @@ class TestFind:
             find(dataclasses.replace(SPEC, sha256=SHA))
         for text in (f"sha256: {SHA}", f"put it at: {ours}", "source: http://127.0.0.1:9/net"):
             assert text in str(caught.value)
+
+    def test_hugging_faces_own_switch_is_named(self, monkeypatch):
+        monkeypatch.setenv("LOSSNETS_OFFLINE", "0")
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr("lossnets.download.urllib.request.urlopen", lambda *a, **k: pytest.fail("asked"))
+        url = "https://huggingface.co/timm/net.tag/resolve/main/model.safetensors"
+        with pytest.raises(WeightsError, match="HF_HUB_OFFLINE forbids Hugging Face's hub"):
+            find(dataclasses.replace(SPEC, url=url))
 
     @pytest.mark.parametrize(
         ("spec", "message"),

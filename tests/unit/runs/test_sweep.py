@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from lossnets.errors import ConfigError, DataError, StoreError
+from lossnets.runs.benchmarks import BenchmarkChoice
+from lossnets.runs.evaluate import Group
 from lossnets.runs.executors import Executor, LocalExecutor, ProcessExecutor, RayExecutor
 from lossnets.runs.plan import Plan, read_plan
 from lossnets.runs.records import RunRecord
@@ -365,6 +367,41 @@ def test_a_worker_that_dies_fails_its_runs_only(plan: MakePlan, store: Store) ->
     assert failure is not None
     assert failure.type == "WorkerDied"
     assert "Start the sweep again to retry" in failure.message
+
+
+@pytest.mark.parametrize("file", ["<stdin>", None])
+def test_workers_of_a_program_that_is_no_file(
+    plan: MakePlan, store: Store, monkeypatch: pytest.MonkeyPatch, file: str | None
+) -> None:
+    """Standard input, a notebook: workers start without it, and it is afterwards as it was."""
+    main = ModuleType("__main__")
+    if file is not None:
+        main.__file__ = file
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    summary = run_sweep(plan(losses="pixel:mse", seeds="0"), store, executor=ProcessExecutor(1))
+    assert len(summary.done) == 1
+    assert getattr(main, "__file__", None) == file
+
+    def own(_group: object) -> list[object]:
+        return []
+
+    own.__module__ = "__main__"
+    with pytest.raises(ConfigError, match="evaluate is defined in a program that is no file"):
+        ProcessExecutor(1, own)  # type: ignore[arg-type]
+    group = Group(summary.configs, BenchmarkChoice("toy", module="__main__"))
+    (outcome,) = ProcessExecutor(1).map([group])
+    assert outcome.failure is not None
+    assert "Define it in a module" in outcome.failure.message
+
+
+def test_a_worker_that_ends_by_an_error_of_its_own_was_not_killed(
+    plan: MakePlan, store: Store, tmp_path: Path
+) -> None:
+    summary = run_sweep(plan(losses="pixel:mse", seeds="1", die=1), store, executor=ProcessExecutor(1))
+    failure = summary.failed[0].failure
+    assert failure is not None
+    assert "ended by itself, twice (exit code 9)" in failure.message
+    assert "__main__" in failure.message
 
 
 def test_an_answer_that_cannot_leave_its_process_is_a_failure(

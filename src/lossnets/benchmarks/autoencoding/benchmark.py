@@ -57,6 +57,10 @@ class Autoencoding(TrainingBenchmark):
         self._recipe(SIZES["smoke"])  # refuses a precision that there is not
         self._corpus: Corpus | None = None
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        self._corpus = None
+
     @abc.abstractmethod
     def read(self) -> Corpus:
         """Find and read the data set; images of folders are decoded when used."""
@@ -77,7 +81,7 @@ class Autoencoding(TrainingBenchmark):
         self.corpus.train.images.batch([0])
 
     def data_fingerprint(self) -> str:
-        """sha256 over names, labels and sizes of files; of the packaged digits, over their pixels."""
+        """sha256 over names, labels and contents of files; of the packaged digits, over their pixels."""
         return self.corpus.fingerprint
 
     def workload(self, profile: str) -> Workload:

@@ -13,6 +13,8 @@ from lossnets.benchmarks.autoencoding.readers import (
     read_folder,
     read_stl10,
     read_svhn,
+    stl10_fingerprint,
+    svhn_fingerprint,
 )
 from lossnets.benchmarks.base import register_benchmark
 
@@ -77,6 +79,7 @@ class _Torchvision(Autoencoding):
     """A data set of torchvision, in a folder or found through the catalogue."""
 
     reader: ClassVar[Any]
+    fingerprinter: ClassVar[Any]
 
     def __init__(
         self,
@@ -95,6 +98,10 @@ class _Torchvision(Autoencoding):
         corpus: Corpus = type(self).reader(self._root)
         return corpus
 
+    def data_fingerprint(self) -> str:
+        """sha256 over names and contents of the files; no image is decoded for it."""
+        return str(type(self).fingerprinter(self._root))
+
 
 @register_benchmark
 class AutoencodingSTL10(_Torchvision):
@@ -105,6 +112,7 @@ class AutoencodingSTL10(_Torchvision):
     data = "stl10"
     published = (100_000, 96)
     reader = staticmethod(read_stl10)
+    fingerprinter = staticmethod(stl10_fingerprint)
 
 
 @register_benchmark
@@ -116,3 +124,4 @@ class AutoencodingSVHN(_Torchvision):
     data = "svhn"
     published = (531_131, 64)
     reader = staticmethod(read_svhn)
+    fingerprinter = staticmethod(svhn_fingerprint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lossnets.benchmarks.autoencoding.images import ArrayImages, FileImages, Ima
 from lossnets.datasets.folders import Labelled, class_names, fingerprint, image_folder, labelled_folder
 from lossnets.datasets.sample_digits import sample_digits
 from lossnets.errors import ConfigError, DataError, require
+from lossnets.file_hash import content_hash
 from lossnets.torchvision_compat import ensure_torchvision
 
 TEST_SHARE = 0.2
@@ -133,13 +134,24 @@ def read_stl10(root: Path | None = None) -> Corpus:
     Raises:
         DataError: files are missing or damaged.
     """
-    place = _place("stl10", root)
-    place = place.parent if place.name == "stl10_binary" else place
+    place = _stl10_place(root)
     splits = ("unlabeled", "train", "test")
     unlabelled, train, test = (_torchvision("STL10", place, part) for part in splits)
     classes = getattr(train, "classes", None) or [str(k) for k in range(10)]
-    files = [f"stl10_binary/{name}" for name, _ in (*train.train_list, *train.test_list)]
-    return _corpus(place, files, unlabelled, train, test, classes)
+    return _corpus(stl10_fingerprint(place), unlabelled, train, test, classes)
+
+
+def stl10_fingerprint(root: Path | None = None) -> str:
+    """What `read_stl10` gives its corpus, without reading it; arguments and errors as there."""
+    place, stl10 = _stl10_place(root), _torchvision_class("STL10")
+    return _fingerprint(
+        place, {f"stl10_binary/{name}": md5 for name, md5 in (*stl10.train_list, *stl10.test_list)}
+    )
+
+
+def _stl10_place(root: Path | None) -> Path:
+    place = _place("stl10", root)
+    return place.parent if place.name == "stl10_binary" else place
 
 
 def read_svhn(root: Path | None = None) -> Corpus:
@@ -153,8 +165,13 @@ def read_svhn(root: Path | None = None) -> Corpus:
     """
     place = _place("svhn", root)
     extra, train, test = (_torchvision("SVHN", place, part) for part in ("extra", "train", "test"))
-    files = [content[1] for content in train.split_list.values()]
-    return _corpus(place, files, extra, train, test, [str(k) for k in range(10)])
+    return _corpus(svhn_fingerprint(place), extra, train, test, [str(k) for k in range(10)])
+
+
+def svhn_fingerprint(root: Path | None = None) -> str:
+    """What `read_svhn` gives its corpus, without reading it; arguments and errors as there."""
+    listed = _torchvision_class("SVHN").split_list.values()
+    return _fingerprint(_place("svhn", root), {name: md5 for _, name, md5 in listed})
 
 
 def _place(name: str, root: Path | None) -> Path:
@@ -165,13 +182,28 @@ def _place(name: str, root: Path | None) -> Path:
     return Path(places.find(name))
 
 
-def _torchvision(kind: str, root: Path, part: str) -> Any:
+def _fingerprint(root: Path, published: Mapping[str, str]) -> str:
+    """sha256 over names and, of files that are as published (by their MD5), sizes; of others, contents."""
+    files = [root / name for name in published]
+    try:
+        if all(content_hash(file, "md5") == md5 for file, md5 in zip(files, published.values(), strict=True)):
+            lines = sorted(f"{name}\0{(root / name).stat().st_size}\n" for name in published)
+            return hashlib.sha256("".join(lines).encode()).hexdigest()
+    except OSError as error:
+        raise DataError(f"file {error.filename!r} cannot be read ({error.strerror}).") from error
+    return fingerprint(files, root)
+
+
+def _torchvision_class(kind: str) -> Any:
     ensure_torchvision()
-    datasets: Any = require("torchvision.datasets", "bench", kind)
+    return getattr(require("torchvision.datasets", "bench", kind), kind)
+
+
+def _torchvision(kind: str, root: Path, part: str) -> Any:
     if kind == "SVHN":
         require("scipy.io", "bench", "reading SVHN")
     try:
-        return getattr(datasets, kind)(root, split=part, download=False)
+        return _torchvision_class(kind)(root, split=part, download=False)
     except (RuntimeError, OSError, ValueError) as error:
         raise DataError(
             f"{kind} could not be read from {str(root)!r} ({error}). Its files must be complete and as "
@@ -179,10 +211,7 @@ def _torchvision(kind: str, root: Path, part: str) -> Any:
         ) from error
 
 
-def _corpus(
-    root: Path, files: Sequence[str], unlabelled: Any, train: Any, test: Any, classes: Sequence[str]
-) -> Corpus:
-    content = fingerprint([root / file for file in files], root)
+def _corpus(content: str, unlabelled: Any, train: Any, test: Any, classes: Sequence[str]) -> Corpus:
     sets = [LabelledImages(_images(part), torch.as_tensor(part.labels).long()) for part in (train, test)]
     return Corpus(tuple(classes), sets[0], sets[1], _images(unlabelled), None, content)
 

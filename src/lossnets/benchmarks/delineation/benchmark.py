@@ -58,6 +58,10 @@ class Delineation(TrainingBenchmark):
         self._mu, self._refinements, self._precision = float(mu), refinements, precision
         self._scenes: dict[str, Scenes] = {}
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        self._scenes = {}
+
     @abc.abstractmethod
     def find(self, profile: str) -> Scenes:
         """Find and check the scenes; the profile matters to generated ones only."""
@@ -79,7 +83,7 @@ class Delineation(TrainingBenchmark):
         self.scenes(self.profiles[-1])
 
     def data_fingerprint(self) -> str:
-        """sha256 over names, splits and sizes of the files."""
+        """sha256 over names, splits and contents of the files."""
         return self.scenes(self.profiles[0]).fingerprint
 
     def workload(self, profile: str) -> Workload:

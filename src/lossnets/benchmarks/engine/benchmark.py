@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -24,11 +23,13 @@ from lossnets.benchmarks.base import (
     Workload,
     check_profile,
 )
-from lossnets.benchmarks.engine.fit import BEST, LAST, MODEL, Execution, Fitted, fit
+from lossnets.benchmarks.engine.fit import BEST, LAST, LOG, MODEL, Execution, Fitted, fit
 from lossnets.benchmarks.engine.task import Task
+from lossnets.benchmarks.kept import DataChangedError
 from lossnets.benchmarks.tensors import write_tensors
 from lossnets.errors import ConfigError, LossnetsError
 from lossnets.losses import ImageLoss, LossSpec, load_loss
+from lossnets.processes import undisturbed
 
 
 class TrainingBenchmark(RunsLosses):
@@ -136,13 +137,14 @@ class TrainingBenchmark(RunsLosses):
 
         Raises:
             ConfigError: profile, device or loss is not allowed.
-            DataError: the data are missing, or the training loss became NaN.
+            DataError: the data are missing, or the training loss became NaN; or the data changed
+                meanwhile (DataChangedError), and the folder's checkpoints are removed.
             ImageError: an image cannot be read, or is too small for the loss.
         """
         check_profile(self.name, profile, self.profiles)
         made = _mean_loss(loss)
         first = Execution.parse(device).first
-        with _place(folder) as place, _unchanged(made):
+        with undisturbed(), _place(folder) as place, _unchanged(made), _left_to_nobody(place), self.steady():
             task = self.task(made, seed=seed, profile=profile)
             fitted = fit(
                 task,
@@ -163,13 +165,18 @@ class TrainingBenchmark(RunsLosses):
         return replace(found, facts=_training_facts(task, fitted) | found.facts)
 
     def _identity(self, loss: ImageLoss, profile: str) -> str:
-        """What a checkpoint must agree on; settings are the numbers and words that the object holds."""
+        """What a checkpoint must agree on; settings are the numbers and words that the object holds.
+
+        Wherever data and weights lie: their contents are in it, their folders are not.
+        """
         settings = {
             key: value
             for key, value in sorted(vars(self).items())
-            if isinstance(value, (bool, int, float)) or (isinstance(value, str) and os.sep not in value)
+            if isinstance(value, (bool, int, float))
+            or (isinstance(value, str) and not set("/\\") & set(value))
         }
-        parts = (self.name, self.protocol(profile), settings, loss.signature(), self.data_fingerprint())
+        signature = str(loss.spec.portable()) + loss.signature().removeprefix(loss.name)
+        parts = (self.name, self.protocol(profile), settings, signature, self.data_fingerprint())
         return repr(parts)
 
     def evaluate_many(
@@ -263,6 +270,17 @@ def _keep_model_only(task: Task, place: Path, loss: ImageLoss) -> None:
     write_tensors(place / MODEL, state, {"loss": loss.signature()})
     for name in (BEST, LAST):
         (place / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _left_to_nobody(place: Path) -> Iterator[None]:
+    """Remove what a training left that saw two kinds of data: nobody may go on from it."""
+    try:
+        yield
+    except DataChangedError:
+        for name in (BEST, LAST, MODEL, LOG):
+            (place / name).unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

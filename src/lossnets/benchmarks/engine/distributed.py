@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch.multiprocessing.spawn import start_processes
 
@@ -10,6 +11,7 @@ from lossnets.benchmarks.engine.fit import Execution
 from lossnets.benchmarks.engine.task import Task
 from lossnets.errors import DataError, LossnetsError
 from lossnets.lightning_host import free_port, join_training, quiet
+from lossnets.processes import started_from_anywhere
 
 
 def train_on_all(
@@ -24,7 +26,10 @@ def train_on_all(
     error.unlink(missing_ok=True)
     arguments = (task, folder, seed, execution, identity, workers, free_port(), error)
     try:
-        start_processes(_process, arguments, nprocs=execution.count)  # type: ignore[no-untyped-call]
+        with started_from_anywhere():
+            started: Any = start_processes(_process, arguments, nprocs=execution.count, join=False)  # type: ignore[no-untyped-call]
+        while not started.join():
+            pass
     except Exception as cause:  # torch wraps what a process raised, as text
         told = error.read_text(encoding="utf-8") if error.is_file() else str(cause)
         raise DataError(f"training on {execution.count} devices failed: {told}") from cause

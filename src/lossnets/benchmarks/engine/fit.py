@@ -145,7 +145,7 @@ def fit(
     place = make_folder(Path(folder))
     whole = json.dumps([identity, seed, asdict(task.recipe), task.train_size])
     if restart:
-        _remove_what_does_not_fit(place, whole)
+        _remove_what_does_not_fit(task, place, whole)
     with quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(derived_seed(seed, "fit"))
         execution, speed = Execution.parse(device), math.nan
@@ -157,22 +157,16 @@ def fit(
     return collect(task, place, whole, speed)
 
 
-def _remove_what_does_not_fit(folder: Path, identity: str) -> None:
+def _remove_what_does_not_fit(task: Task, folder: Path, identity: str) -> None:
     """Remove checkpoints that this training cannot go on from; it then starts again."""
-    from lossnets.benchmarks.engine.checkpoints import read_checkpoint
+    from lossnets.benchmarks.engine.lightning import resumed_log
 
-    files = [folder / name for name in (BEST, LAST)]
     try:
-        for file in files:
-            if file.is_file():
-                read_checkpoint(file, identity)
-        usable = files[0].is_file() or not files[1].is_file()
+        resumed_log(task, folder, identity)
     except DataError as error:
         logger.warning("training starts again: %s", error)
-        usable = False
-    if not usable:
-        for file in (*files, folder / LOG):
-            file.unlink(missing_ok=True)
+        for name in (BEST, LAST, LOG):
+            (folder / name).unlink(missing_ok=True)
 
 
 def check_loss_value(value: float, epoch: int, step: int) -> None:

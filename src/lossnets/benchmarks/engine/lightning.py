@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -21,13 +21,37 @@ from lossnets.benchmarks.engine.log import EpochLog
 from lossnets.benchmarks.engine.randomness import derived_seed, generator
 from lossnets.benchmarks.engine.task import Task
 from lossnets.errors import DataError, require
+from lossnets.processes import loader_context
 
 pl: Any = require("lightning.pytorch", "bench", "the training benchmarks")
 _callbacks: Any = require("lightning.pytorch.callbacks", "bench", "the training benchmarks")
 
 
 class _Checkpoint(_callbacks.ModelCheckpoint):  # type: ignore[misc]
+    """Lightning's, but it knows its files by their names, wherever the folder has been moved to.
+
+    Lightning's own forgets the best score when the folder's path is another one, so that the first epoch
+    after it replaces the best weights.
+    """
+
     FILE_EXTENSION = ".safetensors"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Without the folder."""
+        return _with_files(super().state_dict(), lambda path: Path(path).name) | {"dirpath": ""}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """With the folder as it is now."""
+        here = Path(self.dirpath)
+        found = _with_files(state_dict, lambda path: str(here / PureWindowsPath(path).name))
+        super().load_state_dict(found | {"dirpath": self.dirpath})
+
+
+def _with_files(state: dict[str, Any], changed: Callable[[str], str]) -> dict[str, Any]:
+    """The state of a checkpoint callback with its paths changed."""
+    names = ("best_model_path", "kth_best_model_path", "last_model_path")
+    paths = {name: changed(state[name]) if state[name] else "" for name in names}
+    return state | paths | {"best_k_models": {changed(k): v for k, v in state["best_k_models"].items()}}
 
 
 class _Batches(Sampler[tuple[int, list[int]]]):
@@ -110,7 +134,13 @@ class LitTask(pl.LightningModule):  # type: ignore[misc]
         batches = _Batches(
             self._task, self._seed, self.current_epoch, self.global_rank, self.trainer.world_size
         )
-        return DataLoader(_Training(self._task), sampler=batches, batch_size=None, num_workers=self._workers)
+        return DataLoader(
+            _Training(self._task),
+            sampler=batches,
+            batch_size=None,
+            num_workers=self._workers,
+            multiprocessing_context=loader_context(self._workers),
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Every process validates on everything, so that all come to the same decision."""
@@ -185,11 +215,7 @@ def train(
 ) -> float:
     """Train in this process -> images a second; see `lossnets.benchmarks.engine.fit.fit`."""
     lit = LitTask(task, seed, workers, progress)
-    log = EpochLog(folder / LOG)
-    last = folder / LAST
-    if last.is_file():
-        checkpoint = read_checkpoint(last, identity)  # raises for a training that is not this one
-        log.read(int(checkpoint["epoch"]) + 1)
+    log, last = resumed_log(task, folder, identity), folder / LAST
     lit.train()
     trainer = _trainer(task, folder, execution, identity, log)
     if not (last.is_file() and _ended(task, log)):
@@ -201,19 +227,38 @@ def train(
 
 def collect(task: Task, folder: Path, identity: str, speed: float) -> Fitted:
     """What a training left in its folder; the best weights go into the task's model."""
-    log = EpochLog(folder / LOG)
-    log.read()
+    log = resumed_log(task, folder, identity)
     values = log.column(task.recipe.monitor)
     if not any(math.isfinite(value) for value in values):
         raise DataError(
             f"{task.recipe.monitor!r} was not finite in any of {len(values)} epochs, so no epoch is the "
             "best. Look at the validation images, or use another loss."
         )
-    task.model.load_state_dict(model_weights(folder / BEST, identity))
     best = _best(values, task)
+    task.model.load_state_dict(model_weights(folder / BEST, identity))
     if not math.isfinite(speed):
         speed = median_of(log.column("images_per_second"))
     return Fitted(len(log.rows), best + 1, values[best], log.rows, speed)
+
+
+def resumed_log(task: Task, folder: Path, identity: str) -> EpochLog:
+    """The log up to the last checkpoint, empty where there is none; a training goes on from there.
+
+    Raises:
+        DataError: it cannot: a file is damaged, belongs to another training, or does not hold the best epoch.
+    """
+    log, last = EpochLog(folder / LOG), folder / LAST
+    if not last.is_file():
+        return log
+    log.read(int(read_checkpoint(last, identity)["epoch"]) + 1)
+    kept, values = int(read_checkpoint(folder / BEST, identity)["epoch"]), log.column(task.recipe.monitor)
+    # that of the epoch after the last may be written already: a kill came before its last checkpoint
+    if any(map(math.isfinite, values)) and kept not in (_best(values, task), len(values)):
+        raise DataError(
+            f"{str(folder / BEST)!r} holds the weights of epoch {kept + 1}, and the best by the log is epoch "
+            f"{_best(values, task) + 1}: the two are not of one training. Remove the folder to train again."
+        )
+    return log
 
 
 def _trainer(task: Task, folder: Path, execution: Execution, identity: str, log: EpochLog) -> Any:

@@ -52,7 +52,10 @@ class FittingBenchmark(TrainingBenchmark):
         self._judge, self._precision = Judge(judge), precision
         Recipe(1, 1, precision=precision)  # raises for an unknown precision now, not in the run
         self._read: dict[str, Targets] = {}
-        self._known: dict[tuple[str, int, str], dict[str, NDArray[np.float64]]] = {}
+
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        self._read = {}
 
     @abc.abstractmethod
     def image_set(self) -> ImageSet:
@@ -79,7 +82,7 @@ class FittingBenchmark(TrainingBenchmark):
         self.image_set()
 
     def data_fingerprint(self) -> str:
-        """sha256 over names and sizes of all files, and a judge that is not the default."""
+        """sha256 over names and contents of all files, and a judge that is not the default."""
         parts = [self.image_set().fingerprint(), *self.more_identity()]
         own = self._judge.identity()
         return hashlib.sha256("\0".join([*parts, *(["judge", own] if own else [])]).encode()).hexdigest()

@@ -53,6 +53,11 @@ class ImagePriorFolders(ImagePriorBenchmark):
         self._images, self._names = Path(images).expanduser(), names
         self._listed: ImageSet | None = None
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        super().forget()
+        self._listed = None
+
     @property
     def data_name(self) -> str:
         """Name of the folder, for people."""

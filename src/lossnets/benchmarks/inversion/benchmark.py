@@ -54,6 +54,11 @@ class InversionBenchmark(FittingBenchmark):
         self._mse_weight = mse_weight
         self._generators: dict[str, Generator] = {}
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        super().forget()
+        self._generators = {}
+
     @abc.abstractmethod
     def training_set(self) -> ImageSet | None:
         """What the packaged decoder learns from; None: there is another generator."""

@@ -81,6 +81,11 @@ class InversionFolders(InversionBenchmark):
         self._listed: dict[Path, ImageSet] = {}
         self._own: tuple[Generator, str] | None = None
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        super().forget()
+        self._listed, self._own = {}, None
+
     @property
     def data_name(self) -> str:
         """Names of folder and generator, for people."""

@@ -91,6 +91,10 @@ class SimilarityBenchmark(RunsLosses, Generic[Data]):
         self._resize = resize
         self._read: dict[Any, Data] = {}
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        self._read = {}
+
     @abc.abstractmethod
     def read(self, resize: int | None, profile: str, seed: int) -> Data:
         """Read the whole data set; profile and seed matter to generated data only."""
@@ -153,7 +157,7 @@ class SimilarityBenchmark(RunsLosses, Generic[Data]):
         return Workload(0, 0, side, pairs=len({pair for item in wanted for pair in item}))
 
     def data_fingerprint(self, profile: str = "paper", seed: int = 0) -> str:
-        """sha256 over items, labels, sizes of image files and resize of the run's data."""
+        """sha256 over items, labels, contents of image files and resize of the run's data."""
         if profile not in self.profiles:
             profile = self.profiles[0]
         return self.load(profile, seed).fingerprint()
@@ -184,20 +188,21 @@ class SimilarityBenchmark(RunsLosses, Generic[Data]):
             pass of a ready bank cannot be split, and raises.
 
         Raises:
-            DataError: the data are missing or malformed.
+            DataError: the data are missing or malformed, or changed meanwhile (DataChangedError).
             ConfigError: the profile is unknown.
         """
-        data = self.load(profile, seed)
-        bank = losses if isinstance(losses, DistanceBank) else _bank(losses, device)
-        try:
-            distances = measure(bank, data, device=device, batch_size=batch_size, progress=progress)
-        except LossnetsError as error:
-            if isinstance(losses, DistanceBank):
-                raise
-            if len(losses) == 1:
-                return dict.fromkeys(bank.names, error)
-            return self._one_by_one(losses, seed, profile, device, batch_size)
-        return {name: self.evaluation(name, data, d, seed, profile) for name, d in distances.items()}
+        with self.steady():
+            data = self.load(profile, seed)
+            bank = losses if isinstance(losses, DistanceBank) else _bank(losses, device)
+            try:
+                distances = measure(bank, data, device=device, batch_size=batch_size, progress=progress)
+            except LossnetsError as error:
+                if isinstance(losses, DistanceBank):
+                    raise
+                if len(losses) == 1:
+                    return dict.fromkeys(bank.names, error)
+                return self._one_by_one(losses, seed, profile, device, batch_size)
+            return {name: self.evaluation(name, data, d, seed, profile) for name, d in distances.items()}
 
     def _one_by_one(
         self, losses: Sequence[Any], seed: int, profile: str, device: str, batch_size: int | None

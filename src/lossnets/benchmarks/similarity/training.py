@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from lossnets.benchmarks.base import Progress
+from lossnets.benchmarks.kept import DataChangedError
 from lossnets.benchmarks.similarity.trained import (
     TRUNK_FILE,
     ChannelDistances,
@@ -43,12 +44,20 @@ from lossnets.benchmarks.similarity.trained import (
     read_head,
 )
 from lossnets.benchmarks.similarity.training_data import (
+    CACHE_FILE,
     Batch,
     CachedTriplets,
     ImageTriplets,
     cache_channel_distances,
 )
-from lossnets.benchmarks.similarity.training_loop import Job, Judge, TrainingSettings, fit
+from lossnets.benchmarks.similarity.training_loop import (
+    LOG_FILE,
+    STATE_FILE,
+    Job,
+    Judge,
+    TrainingSettings,
+    fit,
+)
 from lossnets.benchmarks.tensors import read_tensors
 from lossnets.datasets.similarity import TwoAFCSet
 from lossnets.errors import ConfigError, DataError, unknown_name
@@ -144,7 +153,8 @@ def train(
     Raises:
         UnknownNameError: unknown variant.
         ConfigError: the loss has no channel weights to train.
-        DataError: the data do not fit, the folder belongs to another training, or training diverged.
+        DataError: the data do not fit, the folder belongs to another training, training diverged, or the
+            images changed meanwhile (DataChangedError), and what the folder holds of it is removed.
     """
     settings = settings or TrainingSettings()
     if variant not in VARIANTS[1:]:
@@ -152,10 +162,18 @@ def train(
     subject = loss if isinstance(loss, Trainee) else trainee(loss, variant, settings.seed)
     subject.channels.to(device)
     place = make_folder(Path(folder)) if folder is not None else None
-    identity = json.dumps([subject.name, subject.sha256, variant, data.fingerprint()])
+    learnt_from = data.fingerprint()
+    identity = json.dumps([subject.name, subject.sha256, variant, learnt_from])
     prepare = _prepare_head if variant == "lin" else _prepare_network
     job, scale = prepare(subject, data, settings, identity, place, device, variant)
     fit(job, settings, folder=place, device=device, progress=progress)
+    if data.fingerprint() != learnt_from:
+        for kept in () if place is None else (place / name for name in (STATE_FILE, LOG_FILE, CACHE_FILE)):
+            kept.unlink(missing_ok=True)
+        raise DataChangedError(
+            f"the images of {data.name!r} changed while {subject.name!r} was trained on them, and what it "
+            "learnt belongs to neither. Leave them as they are, and train again."
+        )
     subject.channels.to(device)  # Lightning leaves a network on the CPU
     weights = {tap: w * scale[tap] for tap, w in channel_vectors(job.judge).items()}
     card = _card(subject, data, variant, settings, weights)

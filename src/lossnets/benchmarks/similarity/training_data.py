@@ -20,6 +20,7 @@ from lossnets.benchmarks.tensors import read_tensors, write_tensors
 from lossnets.datasets.similarity import TwoAFCSet
 from lossnets.errors import DataError
 
+CACHE_FILE = "channel_distances.safetensors"
 Batch = tuple[Mapping[str, Tensor], Mapping[str, Tensor], Tensor]
 """Channel distances to p0 and to p1, {tap: (N, C)} each, and judge (N,)."""
 
@@ -68,7 +69,7 @@ def cache_channel_distances(
     if shares is None:
         shares = _measure(channels, pairs, data, device, progress)
         if folder is not None:
-            write_tensors(folder / "channel_distances.safetensors", shares, {"key": key})
+            write_tensors(folder / CACHE_FILE, shares, {"key": key})
     row = {pair: i for i, pair in enumerate(pairs)}
     rows = torch.tensor([[row[p] for p in item] for item in wanted])
     return ChannelCache(shares, rows[:, 0].contiguous(), rows[:, 1].contiguous())
@@ -79,7 +80,7 @@ def _unordered(pair: Pair) -> Pair:
 
 
 def _found(folder: Path | None, key: str) -> dict[str, Tensor] | None:
-    path = folder / "channel_distances.safetensors" if folder is not None else None
+    path = folder / CACHE_FILE if folder is not None else None
     if path is None or not path.is_file():
         return None
     try:

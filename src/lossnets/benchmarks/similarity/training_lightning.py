@@ -14,7 +14,6 @@ from lossnets.benchmarks.similarity.training_loop import (
     Job,
     TrainingSettings,
     flat_optimizer_state,
-    on_terminal,
     restore_optimizer,
     trainable_parameters,
     training_loss,
@@ -29,7 +28,7 @@ AfterEpoch = Callable[[int, dict[str, Tensor], dict[str, Any]], None]
 
 
 def new_trainer(epochs: int, device: str, folder: Path | None) -> Any:
-    """Make a trainer that writes nothing of its own and shows a bar on a terminal only."""
+    """Make a trainer that writes and shows nothing of its own."""
     kind, _, index = device.partition(":")
     return pl.Trainer(
         max_epochs=epochs,
@@ -38,7 +37,7 @@ def new_trainer(epochs: int, device: str, folder: Path | None) -> Any:
         logger=False,
         enable_checkpointing=False,  # Lightning's checkpoints are pickles; ours are safetensors
         enable_model_summary=False,
-        enable_progress_bar=on_terminal(),
+        enable_progress_bar=False,  # its lock would decide the start method of the caller's processes
         default_root_dir=folder,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -223,11 +222,6 @@ class _State:
             file.writelines(self._lines)
         metadata = {"epoch": str(epoch), "identity": self._identity}
         write_tensors(self._folder / STATE_FILE, tensors, metadata)  # last: it counts the log's lines
-
-
-def on_terminal() -> bool:
-    """Whether a progress bar has somebody to look at it."""
-    return sys.stderr.isatty()
 
 
 def training_loss(logits: Tensor, judge: Tensor) -> Tensor:

@@ -94,10 +94,11 @@ class _TwoAFC(SimilarityBenchmark[TwoAFCSet]):
             raise unknown_name(f"variant of {self.name!r}", variant, self.variants)
         if variant == "baseline":
             return self.evaluate_many(losses, seed=seed, profile=profile, device=device)
-        return evaluate_variant(
-            self, losses, variant=variant, seed=seed, profile=profile, device=device, progress=progress,
-            folder=folder,
-        )  # fmt: skip
+        with self.steady():
+            return evaluate_variant(
+                self, losses, variant=variant, seed=seed, profile=profile, device=device, progress=progress,
+                folder=folder,
+            )  # fmt: skip
 
 
 def _mean_of(values: Array) -> Callable[[NDArray[np.intp]], Statistic]:

@@ -79,6 +79,10 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         recipe(SIZES["smoke"], precision)  # raises for an unknown precision now, not in the run
         self._examiners: dict[tuple[int | None, str], Examiner] = {}
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        self._examiners = {}
+
     @abc.abstractmethod
     def training_sets(self) -> tuple[ImageSet, ImageSet | None]:
         """Training images, and validation images where they are a set of their own."""
@@ -97,7 +101,7 @@ class SuperResolutionBenchmark(TrainingBenchmark):
         self.test_sets()
 
     def data_fingerprint(self) -> str:
-        """sha256 over names and sizes of all files, names of the test sets, and a judge of one's own."""
+        """sha256 over names and contents of all files, names of the test sets, and a judge of one's own."""
         train, validation = self.training_sets()
         parts = ["train", train.fingerprint()]
         parts += ["validation", "" if validation is None else validation.fingerprint()]

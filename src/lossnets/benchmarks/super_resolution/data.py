@@ -42,7 +42,7 @@ class ImageSet:
         return len(self.paths)
 
     def fingerprint(self) -> str:
-        """sha256 over names and sizes of the files."""
+        """sha256 over names and contents of the files."""
         if self.root is not None:
             return fingerprint(self.paths, self.root)
         return _digest("".join(fingerprint([path], path.parent) for path in self.paths)).hex()

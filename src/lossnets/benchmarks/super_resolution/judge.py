@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from lossnets.errors import ConfigError, LossnetsError
+from lossnets.file_hash import content_hash
 from lossnets.losses import DEFAULT_LOSS, ImageLoss, LossSpec, load_loss, parse_loss
-
-_WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
+from lossnets.networks import network_spec
+from lossnets.networks.weights import locate
 
 
 class Judge:
-    """A loss that is loaded when it is first asked for, and kept.
+    """A loss that is loaded when it is first asked for, and kept while its files hold what they held.
 
     Args:
         name: its loss name.
@@ -26,8 +25,7 @@ class Judge:
 
     def __init__(self, name: str) -> None:
         self._spec = parse_loss(name)
-        self._loss: ImageLoss | None = None
-        for option, path in _files(self._spec).items():
+        for option, path in self._spec.files().items():
             if not Path(path).is_absolute():  # a plan's folder is not known here
                 raise ConfigError(
                     f"judge must give its files as absolute paths; got {option}={path!r}, which is relative. "
@@ -40,16 +38,13 @@ class Judge:
         return str(self._spec)
 
     def load(self) -> ImageLoss:
-        """The loss, with reduction ``none``; read once.
+        """The loss, with reduction ``none``; one object for all benchmarks of a process.
 
         Raises:
             WeightsError: its weights are missing or damaged.
             MissingExtraError: a package with its LPIPS head is missing.
         """
-        if self._loss is None:
-            named = _files(self._spec)
-            self._loss = load_loss(self._spec, reduction="none") if named else _shared(self._spec)
-        return self._loss
+        return _loaded(self._spec, _contents(self._spec))
 
     def identity(self) -> str:
         """What identifies a judge other than the default, which gives an empty text.
@@ -59,17 +54,28 @@ class Judge:
         """
         if self._spec == parse_loss(DEFAULT_LOSS):
             return ""
-        named = {option: Path(path).name for option, path in _files(self._spec).items()}
-        portable = str(replace(self._spec, **named))  # type: ignore[arg-type]
+        portable = str(self._spec.portable())
         try:
             return portable + self.load().signature().removeprefix(self.name)
         except LossnetsError:
             return portable
 
 
+def _contents(spec: LossSpec) -> tuple[str, ...]:
+    """Hashes of the files that the loss is loaded from; what is missing, loading it says best."""
+    files = [Path(path) for path in spec.files().values()]
+    if spec.family in ("perceptual", "lpips") and not files:
+        published = network_spec(spec.network).weights
+        found = locate(published) if published is not None else None
+        files = [found] if found is not None else []
+    try:
+        return tuple(content_hash(path) for path in files)
+    except OSError:
+        return ()
+
+
 @lru_cache(maxsize=2)
-def _shared(spec: LossSpec) -> ImageLoss:
-    """One loss for all benchmarks of a process; of files, which may change, every judge reads its own."""
+def _loaded(spec: LossSpec, _files: tuple[str, ...]) -> ImageLoss:
     return load_loss(spec, reduction="none")
 
 
@@ -87,11 +93,3 @@ def shared_network(loss: ImageLoss, judge: ImageLoss) -> str:
         return ""
     by = "the loss that it was trained with imitates" if imitated else "it was trained with"
     return f"judged by {judge.spec.network}, the network that {by}"
-
-
-def _files(spec: LossSpec) -> dict[str, str]:
-    """Option -> path, of the options that name a file."""
-    found = {"head": spec.head} if spec.head else {}
-    if "/" in spec.weights or os.sep in spec.weights or spec.weights.endswith(_WEIGHT_FILES):
-        found["weights"] = spec.weights
-    return found

@@ -80,6 +80,11 @@ class SuperResolutionFolders(SuperResolutionBenchmark):
         self._read: tuple[ImageSet, ImageSet | None] | None = None
         self._read_test: dict[str, ImageSet] | None = None
 
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        super().forget()
+        self._read = self._read_test = None
+
     @property
     def data_name(self) -> str:
         """Names of the folders, for people."""
@@ -157,6 +162,11 @@ class SuperResolutionStudy(SuperResolutionBenchmark):
         super().__init__(scale=scale, judge=judge, shrinking=shrinking, precision=precision)
         self._given = {"coco2014": coco2014, "set5": set5, "set14": set14, "bsds300": bsds300}
         self._read: dict[tuple[str, str], ImageSet] = {}
+
+    def forget(self) -> None:
+        """See `KeepsData.forget`."""
+        super().forget()
+        self._read = {}
 
     def training_sets(self) -> tuple[ImageSet, ImageSet | None]:
         """COCO's training and validation images.

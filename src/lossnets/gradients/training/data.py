@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lossnets.errors import DataError, ImageError
+from lossnets.file_hash import content_hash
 from lossnets.gradients.training.randomness import derived_seed, generator
 from lossnets.images.files import image_size, read_image
 from lossnets.images.folders import list_images
@@ -26,8 +27,6 @@ logger = logging.getLogger("lossnets")
 _NAMED = 5
 _DECODED_AT_START = 2000
 """Folders of up to so many images are decoded once before training, so that a broken file is told then."""
-_READ_FOR_HASH = 20_000
-"""Folders of up to so many images are told apart by their contents."""
 _CACHE_BYTES = 1 << 30
 
 
@@ -47,6 +46,13 @@ class Pictures:
     held_out: tuple[Path, ...]
     skipped: dict[str, str]
 
+    def identity(self) -> str:
+        """sha256 over names in the folder, contents, and which images are held out: what crops depend on."""
+        files = [*self.train, *self.held_out]
+        names = [path.relative_to(self.folder).as_posix() for path in files]
+        lines = [f"{len(self.train)}", *map("{} {}".format, _contents(files), names)]
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
     def card(self, crop: int) -> dict[str, Any]:
         """The training data card of a checkpoint: what it was trained on, by hash."""
         files = sorted({*self.train, *self.held_out})
@@ -57,23 +63,24 @@ class Pictures:
             "held_out": 0 if self.held_out == self.train else len(self.held_out),
             "skipped": len(self.skipped),
             "crop": crop,
-            **_hash(self.folder, files),
+            "sha256": files_sha256(files),
             "sources": [f"{name}: {count} images" for name, count in sorted(sources.items())],
         }
 
 
 def files_sha256(files: Sequence[Path]) -> str:
     """One hash of the sorted hashes of the files' contents: neither names nor order matter."""
-    hashes = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    hashes = sorted(_contents(files))
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def _hash(folder: Path, files: Sequence[Path]) -> dict[str, str]:
-    """Of the contents; of names and sizes where reading all files would take too long."""
-    if len(files) <= _READ_FOR_HASH:
-        return {"sha256": files_sha256(files)}
-    lines = [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files]
-    return {"sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(), "sha256_of": "names and sizes"}
+def _contents(files: Sequence[Path]) -> list[str]:
+    try:
+        return [content_hash(path) for path in files]
+    except OSError as error:
+        raise DataError(
+            f"image {error.filename!r} cannot be read any more ({error.strerror}); bring it back"
+        ) from error
 
 
 def find_pictures(

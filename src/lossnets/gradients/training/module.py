@@ -25,6 +25,7 @@ from lossnets.gradients.training.schedule import learning_rate
 from lossnets.gradients.training.sources import Sources
 from lossnets.gradients.training.state import read_state, write_state
 from lossnets.losses.base import ImageLoss
+from lossnets.processes import loader_context
 from lossnets.torchvision_compat import ensure_torchvision
 
 ensure_torchvision()  # Lightning imports torchmetrics, which imports torchvision
@@ -114,7 +115,14 @@ class GradientTraining(pl.LightningModule):  # type: ignore[misc]
         start = self.current_epoch * self.config.log_every
         stop = min(start + self.config.log_every, self.config.steps)
         steps = Steps(start, stop, self.global_rank, self.trainer.world_size)
-        return DataLoader(self._crops, sampler=steps, batch_size=None, num_workers=self._workers)
+        context = loader_context(self._workers)
+        return DataLoader(
+            self._crops,
+            sampler=steps,
+            batch_size=None,
+            num_workers=self._workers,
+            multiprocessing_context=context,
+        )
 
     def on_fit_start(self) -> None:
         """Loss to the device; sources, as they were where a training is resumed."""

@@ -18,6 +18,7 @@ from lossnets.gradients.training.log import StepLog
 from lossnets.gradients.training.progress import Report, TrainingProgress
 from lossnets.lightning_host import free_port, join_training, quiet
 from lossnets.losses.base import ImageLoss
+from lossnets.processes import started_from_anywhere
 from lossnets.torchvision_compat import ensure_torchvision
 
 LAST, LOG = "last.safetensors", "log.csv"
@@ -149,7 +150,8 @@ def _on_all(job: Job, report: Report | None) -> None:
     packed = pickle.dumps(job)  # opened in the process once torchvision can be imported there
     arguments = (packed, job.devices, free_port(), error)
     told = _rows(job)
-    started: Any = start_processes(_process, arguments, nprocs=job.devices, join=False)  # type: ignore[no-untyped-call]
+    with started_from_anywhere():
+        started: Any = start_processes(_process, arguments, nprocs=job.devices, join=False)  # type: ignore[no-untyped-call]
     try:
         while not _joined(started, job, error):
             told = _tell(job, report, told)

@@ -24,6 +24,7 @@ from lossnets.gradients.training.run import LAST, LOG, Job, check_device, run
 from lossnets.gradients.training.truth import training_loss
 from lossnets.home import atomic_write, make_folder
 from lossnets.losses.base import ImageLoss
+from lossnets.processes import undisturbed
 from lossnets.torch_state import standard_state
 
 RECORD = "run.json"
@@ -31,6 +32,7 @@ LAST_GOOD = "last-good.safetensors"
 _SCALE_CROPS = 8
 
 
+@undisturbed()
 @standard_state()
 def train_pgn(
     loss: str | ImageLoss,
@@ -68,7 +70,8 @@ def train_pgn(
         UnknownNameError: there is no such loss.
         ConfigError: settings that do not fit, a device that is not here, or a training into this file
             with other settings.
-        DataError: no usable image; a damaged checkpoint; a training that diverged (DivergedError).
+        DataError: no usable image; a damaged checkpoint; a training that diverged (DivergedError); images
+            that changed meanwhile.
         MissingExtraError: Lightning is not installed.
     """
     config = profile("small") if config is None else config
@@ -86,7 +89,8 @@ def train_pgn(
     data = pictures.card(config.crop)
     network = initial_network(imitated, config, _crops(pictures, config))
     record = {
-        "loss": imitated.signature(), "config": config.as_dict(), "data": data["sha256"], "devices": devices
+        "loss": imitated.signature(), "config": config.as_dict(), "data": data["sha256"],
+        "images": pictures.identity(), "devices": devices,
     }  # fmt: skip
     _open_folder(folder, out, record, resume)
     job = Job(network, imitated, config, pictures.train, folder, device, devices, loaders)
@@ -99,7 +103,21 @@ def train_pgn(
         if kept is None:
             raise
         raise type(error)(f"{error}. {kept}") from error
+    if not _still_there(pictures, record["images"]):
+        (folder / LAST).unlink(missing_ok=True)
+        raise DataError(
+            f"images of {str(pictures.folder)!r} changed while a network was trained on them; what it learnt "
+            "belongs to neither, and its last state was removed. Leave them as they are, and train again"
+        )
     return finish.write(out)
+
+
+def _still_there(pictures: Pictures, identity: str) -> bool:
+    """Whether the images are those that the training began with, none missing."""
+    try:
+        return pictures.identity() == identity
+    except DataError:
+        return False
 
 
 def _open_folder(folder: Path, out: Path, record: dict[str, Any], resume: bool) -> None:
@@ -125,6 +143,7 @@ def _open_folder(folder: Path, out: Path, record: dict[str, Any], resume: bool) 
         return
     try:
         before = json.loads(known.read_text(encoding="utf-8"))
+        before.setdefault("images", record["images"])  # of trainings that began before it was recorded
         before["config"] = PGNConfig.from_dict(before["config"]).as_dict()  # settings that came later: off
         differ = differences(before, record, NOT_THE_TRAJECTORY)
     except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,19 +70,16 @@ def test_held_out_images_are_not_trained_on(pictures: Path) -> None:
     assert len(find_pictures(pictures, 32, 0.99).train) == 1  # something is left to train on
 
 
-def test_many_files_are_told_apart_by_names_and_sizes(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lossnets.gradients.training import data
-
-    contents = find_pictures(pictures, 32, 0.0).card(32)
-    assert "sha256_of" not in contents
-    monkeypatch.setattr(data, "_READ_FOR_HASH", 2)
-    monkeypatch.setattr(data, "_DECODED_AT_START", 2)
-    many = find_pictures(pictures, 32, 0.0)
-    assert many.card(32)["sha256_of"] == "names and sizes"
-    assert many.card(32)["sha256"] != contents["sha256"]
-    assert len(many.train) == 4
+def test_the_identity_is_of_names_contents_and_parts(pictures: Path, tmp_path: Path) -> None:
+    pictures = shutil.copytree(pictures, tmp_path / "own")
+    found = find_pictures(pictures, 32, 0.3)
+    assert found.identity() == find_pictures(pictures, 32, 0.3).identity()
+    assert found.identity() != find_pictures(pictures, 32, 0.0).identity()
+    card, identity = found.card(32), found.identity()
+    (pictures / "a.png").rename(pictures / "z.png")
+    renamed = find_pictures(pictures, 32, 0.3)
+    assert renamed.card(32)["sha256"] == card["sha256"]
+    assert renamed.identity() != identity
 
 
 def test_pictures_of_the_training_itself_are_left_out(pictures: Path) -> None:
