@@ -15,6 +15,7 @@ from lossnets.datasets.folders import Labelled, class_names, fingerprint, image_
 from lossnets.datasets.sample_digits import sample_digits
 from lossnets.errors import ConfigError, DataError, require
 from lossnets.file_hash import content_hash
+from lossnets.home import text_bytes
 from lossnets.torchvision_compat import ensure_torchvision
 
 TEST_SHARE = 0.2
@@ -60,7 +61,7 @@ def read_folder(
         unlabelled = FileImages(paths, autoencoder)
         prints.append(fingerprint(paths, autoencoder))
     described = [*prints, *(f"{i.path.name} {i.label} {i.split}" for i in items), str(test_share)]
-    content = hashlib.sha256("\n".join(described).encode()).hexdigest()
+    content = hashlib.sha256(text_bytes("\n".join(described))).hexdigest()
     return Corpus(classes, sets["train"], sets["test"], unlabelled, sets.get("val"), content)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from lossnets.benchmarks.delineation.splits import SPLITS, TRAIN, assign_splits
 from lossnets.datasets.folders import Masked, fingerprint, read_mask
 from lossnets.errors import DataError
+from lossnets.home import text_bytes
 from lossnets.images.files import image_size, read_image
 
 logger = logging.getLogger("lossnets")
@@ -179,7 +180,7 @@ def folder_scenes(
         splits,
         min(side for side, split in zip(sides, splits, strict=True) if split == TRAIN),
         _FileReader(tuple(items), mask_threshold),
-        hashlib.sha256("\n".join(content).encode()).hexdigest(),
+        hashlib.sha256(text_bytes("\n".join(content))).hexdigest(),
         groups,
         tuple(str(item.image) for item in items),
     )
