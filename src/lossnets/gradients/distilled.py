@@ -41,7 +41,7 @@ class DistilledGradientNetwork(GradientNetwork):
         widths: channels of thin stages behind: 3×3 convolution with stride 2, ReLU. None by default: they
             start untrained, and with few images they learn those by heart.
         distance: how maps are compared, as in a loss name: ``lpips``, ``l1``, ``spatial``, ...; that of the
-            imitated loss, as a rule.
+            imitated loss, as a rule. Only distances that compare position by position.
         weights: of the loss network, as in `load_network`; a checkpoint brings its own.
         grad_scale: only for `proxy`.
         mean: per channel, of images in [0, 1].
@@ -69,6 +69,10 @@ class DistilledGradientNetwork(GradientNetwork):
         std: tuple[float, ...] = Architecture.std,
     ) -> None:
         compare = parse_distance(distance)
+        if compare.compare != "spatial":
+            raise ConfigError(
+                f"distance must compare position by position (spatial, unit-spatial-l1); got {distance!r}"
+            )
         taps = _listed("taps", taps, "extraction points")
         widths = _listed("widths", widths, "numbers of channels, [] for no thin stages")
         if not all(isinstance(w, int) and not isinstance(w, bool) and w > 0 for w in widths):

@@ -189,7 +189,7 @@ class PerceptualLoss(ImageLoss):
             parts.append(f"code:sha256:{code_hash(self.network)}")
         dtype = str(self.network.dtype).removeprefix("torch.")
         parts += [f"computed:{dtype}"] if dtype != self.spec.dtype else []
-        return "|".join([*parts, f"numerics:{NUMERICS_VERSION}"])
+        return "|".join([*parts, f"numerics:{max(NUMERICS_VERSION, self.spec.distance.numerics)}"])
 
     def _state(self) -> tuple[object, ...]:
         tensors = [*self.network.parameters(), *self.network.buffers()]
