@@ -106,6 +106,10 @@ class DistilledGradientNetwork(GradientNetwork):
         """Smallest image side in pixels."""
         return self.first.min_size
 
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images that the loss network does not take, or would leave a part of out."""
+        self.first.check_size(height, width)
+
     def features(self, images: Tensor) -> Kept:
         """Maps of all stages, (N, C_k, H_k, W_k) each: images normalised."""
         maps = list(self.first.features(images.to(self.first.dtype)))

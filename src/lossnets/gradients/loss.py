@@ -241,6 +241,7 @@ class PGNLoss(ImageLoss):
                 f"{name} must be at least {self.min_size} pixels on each side for {self.name}; "
                 f"got {tuple(images.shape[2:])}"
             )
+        self.pgn.check_size(images.shape[2], images.shape[3])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PGNLoss:
         """Move and convert what is not registered as well; never into half precision (compute_dtype does)."""

@@ -146,6 +146,10 @@ class PerceptualLoss(ImageLoss):
         """Smallest image side in pixels."""
         return self.network.min_size
 
+    def ignored_border(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of (height, width) images without influence (`LossNetwork.ignored_border`)."""
+        return self.network.ignored_border(height, width)
+
     def _planes(self) -> int:
         return self.network.mean.shape[1]
 
