@@ -15,7 +15,7 @@ from lossnets.networks.describe import smallest_image, without_data
 from lossnets.networks.first_layer import speed_up_first_layer
 from lossnets.networks.graph import Stages, cut
 from lossnets.networks.hooked import HookedStages
-from lossnets.networks.influence import check_influence, ignored_border
+from lossnets.networks.influence import alone, check_influence, ignored_border
 from lossnets.networks.spec import NetworkSpec, Tap
 
 
@@ -140,7 +140,7 @@ class LossNetwork(nn.Module):
             if self.blueprint.fixed_size is not None:
                 self._sizes = (min(self.blueprint.fixed_size), 1)
             else:
-                self._sizes = self._probe_sizes()
+                self._sizes = alone(self._probe_sizes)
         return self._sizes
 
     def _probe_sizes(self) -> tuple[int, int]:

@@ -161,7 +161,7 @@ def _side(network: LossNetwork, pixels: int, axis: int) -> Side | None:
     if known is None:
         return Side()
     if (axis, pixels) not in known.sides:
-        _alone(lambda: _find(known, pixels, axis))
+        alone(lambda: _find(known, pixels, axis))
         if known.sides[axis, pixels] is None and not _accepted(known, known.plain):
             known.sides[axis, pixels] = Side()  # the twin fails on every size: it tells nothing
     return known.sides[axis, pixels]
@@ -174,7 +174,7 @@ def _known(network: LossNetwork) -> _Known | None:
     if taps not in of_blueprint:
         plain = network.blueprint.fixed_size or (_strip(network),) * 2
         try:
-            of_blueprint[taps] = _Known(_alone(lambda: _Twin(network.stages, network.mean.shape[1])), plain)
+            of_blueprint[taps] = _Known(alone(lambda: _Twin(network.stages, network.mean.shape[1])), plain)
         except Exception:  # modules with what cannot be copied
             of_blueprint[taps] = None
     return of_blueprint[taps]
@@ -182,7 +182,7 @@ def _known(network: LossNetwork) -> _Known | None:
 
 def _accepted(known: _Known, size: Pair) -> bool:
     if size not in known.sizes:
-        known.sizes[size] = _alone(lambda: known.twin.accepts(size))
+        known.sizes[size] = alone(lambda: known.twin.accepts(size))
     return known.sizes[size]
 
 
@@ -338,7 +338,7 @@ class _FirstStride(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.window = window, step
 
 
-def _alone(function: Callable[[], _Result]) -> _Result:
+def alone(function: Callable[[], _Result]) -> _Result:
     """Call it in a new thread, which has none of this thread's modes, under the default dtype float32."""
     found: list[_Result] = []
     failed: list[BaseException] = []
