@@ -25,8 +25,8 @@ def standard_state() -> Iterator[None]:
     """Context, or decorator, in which torch is as in a fresh process; afterwards it is as it was before.
 
     Inside it the default type is float32, the default device the CPU, gradients are recorded, and neither
-    inference mode, autocast, a transform of `torch.func` nor a dispatch mode (fake tensors) is active. In a
-    process that has set none of this it does next to nothing. The default type belongs to the whole process:
+    inference mode, autocast, tracing, a transform of `torch.func` nor a dispatch mode (fake tensors) is active.
+    In a process that has set none of this it does next to nothing. The default type belongs to the whole process:
     other threads see float32, too, until the last thread has left.
 
     >>> with torch.inference_mode(), standard_state():
@@ -35,6 +35,10 @@ def standard_state() -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_float32)
+        tracing = torch._C._get_tracing_state()
+        if tracing is not None:  # what is built meanwhile is no part of the trace
+            torch._C._set_tracing_state(None)  # type: ignore[arg-type]
+            stack.callback(torch._C._set_tracing_state, tracing)
         if torch._C._are_functorch_transforms_active():
             stack.enter_context(pyfunctorch.temporarily_clear_interpreter_stack())
         if torch._C._len_torch_dispatch_stack() > 0:

@@ -18,6 +18,7 @@ from lossnets.analysis.recommendation import Excluded, Quality
 from lossnets.analysis.results import Results
 from lossnets.analysis.settings import Setting
 from lossnets.errors import unknown_name
+from lossnets.losses.versions import split_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _SIZES = ("smoke", "small", "paper")
 _SAMPLE = "-sample"
 ONE_SEED = "one seed"
+_OLD = "results of an earlier definition of its distance; run it again"
 
 
 def choose_settings(
@@ -73,8 +75,8 @@ def _largest(setting: Setting, settings: Iterable[Setting]) -> int:
 
 def shared_losses(results: Results, settings: Sequence[Setting]) -> tuple[list[str], list[Excluded]]:
     """Losses with a value in every one of the settings, and the others with the reason."""
-    losses = dict.fromkeys(r.config.loss for s in settings for r in results.members[s])
-    why: dict[str, str] = {}
+    losses = dict.fromkeys(r.loss for s in settings for r in results.members[s])
+    why = {loss: _OLD for loss in losses if split_name(loss)[1]}
     for setting in settings:
         label = results.labels[setting]
         cells = results.cells[results.cells.setting == label]

@@ -92,7 +92,7 @@ def leaderboards(
         settings[Setting.of(record)].append(record)
     boards: list[Board] = []
     for setting, members in settings.items():
-        family = [r.config.loss for r in kept if r.config.benchmark == setting.benchmark]
+        family = [r.loss for r in kept if r.config.benchmark == setting.benchmark]
         expected = list(dict.fromkeys(family if losses is None else losses))
         measures = dict.fromkeys(
             Measure.of(score) for record in members for score in record.scores if "@" not in score.name
@@ -115,14 +115,14 @@ def unscored(setting: Setting, records: Iterable[RunRecord]) -> Board:
     family = [record for record in records if record.config.benchmark == setting.benchmark]
     members = [record for record in family if Setting.of(record) == setting]
     measure = Measure("", "", True, "overall")
-    expected = list(dict.fromkeys(record.config.loss for record in family))
+    expected = list(dict.fromkeys(record.loss for record in family))
     return Board(**vars(setting), **vars(measure), rows=_rows(members, measure, expected))
 
 
 def _rows(records: Sequence[RunRecord], measure: Measure, expected: Sequence[str]) -> tuple[Standing, ...]:
     of_loss: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
-        of_loss[record.config.loss, record.config.signature].append(record)
+        of_loss[record.loss, record.config.signature].append(record)
     rows = [_standing(loss, runs, measure, signature) for (loss, signature), runs in of_loss.items()]
     present = {loss for loss, _ in of_loss}
     rows += [

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from lossnets.errors import LossnetsError
 from lossnets.gradients.pretrained import pretrained_card
 from lossnets.losses.spec import LossSpec, parse_loss
+from lossnets.losses.versions import split_name
 from lossnets.networks import Tap, blueprint
 
 
@@ -23,7 +24,8 @@ class LossFacts:
         loss: loss name.
         family: ``perceptual``, ``pixel``, ``lpips``, ``pgn``, or whatever stands before the colon.
         architecture: name of the loss network; behind it ``(random)`` for random weights, and the name of a
-            file of weights that is not named like the network: other weights are another choice.
+            file of weights that is not named like the network: other weights are another choice. So are
+            results of an earlier definition of the distance: ``(numerics 1)``.
         tap: name of the tap; several with commas.
         taps: how many.
         position: 1 to `points`, early to late, where the loss has one tap that is a point of the study.
@@ -83,6 +85,11 @@ def loss_facts(loss: str) -> LossFacts:
     >>> facts.architecture, facts.tap, facts.position, facts.design, facts.batch_norm
     ('vgg16 (random)', 'relu3_3', 3, 'unit-spatial-sum', False)
     """
+    name, version = split_name(loss)
+    if version:
+        facts = loss_facts(name)
+        architecture = None if facts.architecture is None else facts.architecture + version
+        return replace(facts, loss=loss, architecture=architecture, design=facts.design + version)
     try:
         facts = _known(loss)
     except LossnetsError:

@@ -21,6 +21,7 @@ from lossnets.analysis.leaderboard import Board, Standing, leaderboards, unscore
 from lossnets.analysis.loss_facts import loss_facts
 from lossnets.analysis.settings import Measure, Setting, labels_of
 from lossnets.errors import DataError, require, unknown_name
+from lossnets.losses.versions import split_name
 from lossnets.runs.export import read_runs
 from lossnets.runs.records import RunRecord, ScoreRecord
 from lossnets.runs.store import Store
@@ -139,10 +140,10 @@ class Results:
 
     def _score_rows(self, record: RunRecord) -> list[dict[str, Any]]:
         config, setting = record.config, Setting.of(record)
-        facts = loss_facts(config.loss)
+        facts = loss_facts(record.loss)
         head = {
             "setting": self.labels[setting], "task": setting.task, "benchmark": config.benchmark,
-            "data": config.data, "profile": config.profile, "variant": config.variant, "loss": config.loss,
+            "data": config.data, "profile": config.profile, "variant": config.variant, "loss": record.loss,
             "signature": config.signature, "architecture": facts.architecture, "tap": facts.tap,
             "taps": facts.taps, "position": facts.position, "design": facts.design, "seed": config.seed,
             "status": record.status, "seconds": record.seconds, "identity": record.identity,
@@ -212,8 +213,10 @@ class Results:
         """The design (`LossFacts.design`) that most perceptual losses of a setting have; the first of equals.
 
         Comparisons of networks and taps are made within it, and across settings by `LossFacts.contender`.
+        Results of an earlier definition (``... (numerics 1)``) are designs of their own and give way.
         """
-        facts = {loss_facts(r.config.loss) for r in self.members.get(setting, ())}
+        losses = {r.loss for r in self.members.get(setting, ())}
+        facts = {loss_facts(loss) for loss in [n for n in losses if not split_name(n)[1]] or losses}
         counts = Counter(f.design for f in sorted(facts, key=str) if f.architecture is not None)
         return counts.most_common(1)[0][0] if counts else ""
 
@@ -224,7 +227,7 @@ class Results:
             headline = self.headlines.get(setting)
             for record in records:
                 found = [s.value for s in record.scores if headline == Measure.of(s) and s.value is not None]
-                key = setting, record.config.loss, record.config.signature
+                key = setting, record.loss, record.config.signature
                 values.setdefault(key, []).extend(found)
         return {key: _deviation(found) for key, found in values.items() if len(found) > 1}
 
@@ -260,7 +263,7 @@ class Results:
             config = record.config
             for item in record.scores:
                 if Measure.of(item) == measure:
-                    found[names[config.signature, config.loss]][config.seed] = item
+                    found[names[config.signature, record.loss]][config.seed] = item
         return found
 
     def only(
@@ -275,7 +278,7 @@ class Results:
         have = {
             "task": {Setting.of(r).task for r in self.records},
             "profile": {r.config.profile for r in self.records},
-            "loss": {r.config.loss for r in self.records},
+            "loss": {r.loss for r in self.records},
         }
         for what, wanted in (("task", [task]), ("profile", [profile]), ("loss", losses or [])):
             for name in wanted:
@@ -286,14 +289,14 @@ class Results:
             for r in self.records
             if task in (None, Setting.of(r).task)
             and profile in (None, r.config.profile)
-            and (losses is None or r.config.loss in losses)
+            and (losses is None or r.loss in losses)
         )
         return Results(tuple(kept), self.source)
 
 
 def _names(records: Iterable[RunRecord]) -> dict[tuple[str, str], str]:
     """(signature, loss) -> loss name; with the signature where one name stands for several losses."""
-    keys = list(dict.fromkeys((r.config.signature, r.config.loss) for r in records))
+    keys = list(dict.fromkeys((r.config.signature, r.loss) for r in records))
     losses = [loss for _, loss in keys]
     return {(sign, loss): loss if losses.count(loss) == 1 else f"{loss} |{sign}" for sign, loss in keys}
 

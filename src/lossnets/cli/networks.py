@@ -65,7 +65,8 @@ def _network_row(spec: Any) -> list[str]:
 def taps(
     network: Annotated[str, typer.Argument(help="Name of the network, see 'lossnets networks'.")],
     points: Annotated[
-        bool, typer.Option("--points", help="Only the points of the study and of LPIPS.")
+        bool,
+        typer.Option("--points", help="Only the points of the study and of LPIPS, and the default taps."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="The records as JSON.")] = False,
 ) -> None:
@@ -81,10 +82,12 @@ def taps(
       lossnets taps efficientnet_lite0 --points
     """  # noqa: D301  # the escape keeps the line break of the example
     from lossnets.networks import blueprint
+    from lossnets.networks.defaults import default_taps
 
     plan = blueprint(network)
     study, lpips = set(plan.spec.points), set(plan.spec.lpips_points)
-    records = [tap for tap in plan.taps.values() if not points or tap.name in study | lpips]
+    default = set() if study else {plan.taps[path].name for path in default_taps(plan)}
+    records = [tap for tap in plan.taps.values() if not points or tap.name in study | lpips | default]
     if json:
         typer.echo(json_module.dumps([dataclasses.asdict(tap) for tap in records], indent=1))
         return
@@ -92,13 +95,14 @@ def taps(
         ("tap", False), ("module", False), ("also", False), ("channels", True), ("stride", True),
         ("receptive field", True), ("depth", True), ("point of", False),
     ]  # fmt: skip
-    rows = (_tap_row(tap, tap.name in study, tap.name in lpips) for tap in records)
+    named = {"study": study, "lpips": lpips, "default": default}
+    rows = (_tap_row(tap, [word for word, names in named.items() if tap.name in names]) for tap in records)
     print_table(f"{plan.spec.name}: {len(records)} taps", columns, rows)
     if plan.fixed_size:
         note(f"takes images of {plan.fixed_size[0]}x{plan.fixed_size[1]} pixels only")
 
 
-def _tap_row(tap: Any, study: bool, lpips: bool) -> list[str]:
+def _tap_row(tap: Any, words: list[str]) -> list[str]:
     return [
         tap.name,
         tap.module if tap.module != tap.name else "",
@@ -107,5 +111,5 @@ def _tap_row(tap: Any, study: bool, lpips: bool) -> list[str]:
         str(tap.stride) if tap.stride else "-",
         str(tap.receptive_field) if tap.receptive_field else "all",
         f"{tap.depth:.2f}",
-        " ".join(word for word, yes in (("study", study), ("lpips", lpips)) if yes),
+        " ".join(words),
     ]

@@ -30,7 +30,7 @@ class Sort(str, Enum):
 
 
 _ORDER: dict[Sort, Callable[[RunRecord], object]] = {
-    Sort.loss: lambda record: record.config.loss,
+    Sort.loss: lambda record: record.loss,
     Sort.seconds: lambda record: -record.seconds,
     Sort.value: lambda record: _best_first(record),
 }
@@ -83,7 +83,7 @@ def _matching(
         record
         for record in records
         if fnmatchcase(record.config.benchmark, benchmark or "*")
-        and fnmatchcase(record.config.loss, loss or "*")
+        and fnmatchcase(record.loss, loss or "*")
         and (record.status == "failed" or not failed)
     ]
 

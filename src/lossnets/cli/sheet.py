@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lossnets.analysis import Results, Setting
 from lossnets.benchmarks.base import benchmark_class
 from lossnets.benchmarks.pictures import sheet
 from lossnets.cli.console import note
@@ -39,13 +40,14 @@ def sheet_command(
         places = runs_folder(opened)
         done = [record for record in opened.records() if record.status == "done"]
     chosen = _one_setting(_of_benchmark(done, benchmark), seed, profile)
+    names = Results(tuple(chosen)).names(Setting.of(chosen[0]))
     shown = {
-        record.config.loss: run_folder(places, record.config)
+        names[record.config.signature, record.loss]: run_folder(places, record.config)
         for record in chosen
-        if not loss or any(fnmatchcase(record.config.loss, pattern) for pattern in loss)
+        if not loss or any(fnmatchcase(record.loss, pattern) for pattern in loss)
     }
     if not shown:
-        raise DataError(f"no run matches --loss {loss}; there are {sorted({r.config.loss for r in chosen})}.")
+        raise DataError(f"no run matches --loss {loss}; there are {sorted({r.loss for r in chosen})}.")
     cls = benchmark_class(chosen[0].config.benchmark)
     before, after = getattr(cls, "sheet_columns", ((), ()))
     sheet(shown, output, before=before, after=after, side=side)
@@ -82,10 +84,4 @@ def _one_setting(records: list[RunRecord], seed: int | None, profile: str | None
 
 
 def _key(record: RunRecord) -> tuple[object, ...]:
-    config = record.config
-    return (
-        config.fingerprint,
-        config.seed,
-        config.profile,
-        sorted(config.to_dict()["options"].items(), key=str),
-    )
+    return record.config.seed, Setting.of(record)

@@ -12,6 +12,10 @@ mean        each channel averaged over space                one
 sort        each channel's activations in ascending order   ranks
 gram        rows of the Gram matrix F F^T / (C H W)         channels
 ==========  ==============================================  =====================
+
+With unit normalisation (`Distance.unit`) ``mean`` and ``sort`` come first and their vectors are scaled to
+length 1 after it, in the study's order; ``spatial`` scales the features, ``gram`` the features before the
+matrix.
 """
 
 from __future__ import annotations

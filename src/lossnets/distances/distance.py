@@ -33,7 +33,7 @@ from lossnets.distances.normalise import at_least_float32, unit_normalise
 from lossnets.errors import ConfigError, unknown_name
 from lossnets.torch_state import operations_are_watched
 
-_VECTORS = {"mean": mean_vectors, "sort": sorted_vectors, "gram": gram_vectors}
+_VECTORS = {"mean": mean_vectors, "sort": sorted_vectors}
 _SUMS = ("spatial+mean", "spatial+sort")
 _SHORTHANDS = {
     "mse": "spatial",
@@ -51,7 +51,9 @@ class Distance:
     Attributes:
         compare: ``spatial``, ``mean``, ``sort``, ``gram``, or a sum: ``spatial+mean``, ``spatial+sort``.
         metric: ``squared_l2``, ``l1`` or ``l2``, of the difference over channels.
-        unit: scale the channel vector at every position to length 1 first.
+        unit: scale channel vectors to length 1. ``spatial`` scales the vector at each position of the map.
+            ``mean`` and ``sort`` come first: the channel means, and the channels' values of each rank, are
+            the vectors that are scaled. ``gram`` takes the Gram matrix of the scaled map.
         channels: ``mean`` (so that ``spatial`` is the mean squared difference) or ``sum`` (as LPIPS).
     """
 
@@ -84,6 +86,14 @@ class Distance:
         """The comparisons that are added up: ``spatial+mean`` -> ``("spatial", "mean")``."""
         return tuple(self.compare.split("+"))
 
+    @property
+    def numerics(self) -> int:
+        """Version of the definition, part of signatures: two versions of one distance are two numbers.
+
+        ``unit`` with ``mean`` or ``sort`` is at 2; version 1 scaled the map before the mean or the sort.
+        """
+        return 2 if self.unit and not {"mean", "sort"}.isdisjoint(self.parts) else 1
+
     def __call__(
         self, a: Tensor, b: Tensor, channel_weights: Tensor | None = None, *, plain: bool = False
     ) -> Tensor:
@@ -108,8 +118,12 @@ class Distance:
         return self._vectors(target, part)
 
     def _vectors(self, features: Tensor, part: str) -> Tensor:
+        """Channel vectors at positions, (N, C, P, Q): the mean or sort first, unit length after it."""
+        if part in ("mean", "sort"):
+            vectors = _VECTORS[part](features)
+            return unit_normalise(vectors) if self.unit else vectors
         features = unit_normalise(features) if self.unit else at_least_float32(features)
-        return features if part == "spatial" else _VECTORS[part](features)
+        return gram_vectors(features) if part == "gram" else features
 
     def between(
         self,

@@ -42,7 +42,7 @@ class DistilledGradientNetwork(GradientNetwork):
         widths: channels of thin stages behind: 3×3 convolution with stride 2, ReLU. None by default: they
             start untrained, and with few images they learn those by heart.
         distance: how maps are compared, as in a loss name: ``lpips``, ``l1``, ``spatial``, ...; that of the
-            imitated loss, as a rule.
+            imitated loss, as a rule. Only distances that compare position by position.
         weights: of the loss network, as in `load_network`; a checkpoint brings its own.
         grad_scale: only for `proxy`.
         mean: per channel, of images in [0, 1].
@@ -71,6 +71,10 @@ class DistilledGradientNetwork(GradientNetwork):
         std: tuple[float, ...] = Architecture.std,
     ) -> None:
         compare = parse_distance(distance)
+        if compare.compare != "spatial":
+            raise ConfigError(
+                f"distance must compare position by position (spatial, unit-spatial-l1); got {distance!r}"
+            )
         taps = _listed("taps", taps, "extraction points")
         widths = _listed("widths", widths, "numbers of channels, [] for no thin stages")
         if not all(isinstance(w, int) and not isinstance(w, bool) and w > 0 for w in widths):
@@ -103,6 +107,10 @@ class DistilledGradientNetwork(GradientNetwork):
     def min_size(self) -> int:
         """Smallest image side in pixels."""
         return self.first.min_size
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images that the loss network does not take, or would leave a part of out."""
+        self.first.check_size(height, width)
 
     def features(self, images: Tensor) -> Kept:
         """Maps of all stages, (N, C_k, H_k, W_k) each: images normalised."""

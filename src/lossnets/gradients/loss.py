@@ -267,6 +267,7 @@ class PGNLoss(ImageLoss):
                 f"{name} must be at least {self.min_size} pixels on each side for {self.name}; "
                 f"got {tuple(images.shape[2:])}"
             )
+        self.pgn.check_size(images.shape[2], images.shape[3])
 
     @standard_state()
     def _apply(self, fn: Move, recurse: bool = True) -> PGNLoss:

@@ -80,6 +80,9 @@ class GradientNetwork(nn.Module, abc.ABC):
         """Smallest image side in pixels."""
         return 1
 
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images that layers would fail on, or leave a part of out; backbones here take all."""
+
     def forward(self, images: Tensor, target: Tensor) -> Tensor:
         """The predicted gradient; see `gradient`."""
         return self.gradient(images, target)

@@ -147,7 +147,7 @@ class LossBank:
         self, network: LossNetwork, members: list[PerceptualLoss], target: Tensor
     ) -> dict[str, tuple[Embedding, ...]]:
         kept: dict[str, list[Embedding]] = {loss.name: [] for loss in members}
-        images = members[0]._prepare(target, "target")
+        images = _prepare_for_all(members, target, "target")
         with torch.autocast(images.device.type, enabled=False):
             maps = network.features(images.to(network.mean.dtype))
             for tap, features in zip(network.taps, maps, strict=True):
@@ -166,7 +166,7 @@ class LossBank:
         images: Tensor,
         encoded: dict[str, tuple[Embedding, ...]],
     ) -> dict[str, Tensor]:
-        prepared = members[0]._prepare(images, "images")
+        prepared = _prepare_for_all(members, images, "images")
         totals: dict[str, Tensor] = {}
         embeddings = {name: iter(encoded[name]) for name in (loss.name for loss in members)}
         with torch.autocast(prepared.device.type, enabled=False):
@@ -181,6 +181,15 @@ class LossBank:
                     value = value if weight == 1.0 else weight * value
                     totals[loss.name] = totals[loss.name] + value if loss.name in totals else value
         return {name: members[0]._unfold(value, images.shape[0]) for name, value in totals.items()}
+
+
+def _prepare_for_all(members: list[PerceptualLoss], images: Tensor, name: str) -> Tensor:
+    """Images as the losses of a group see them, once each of their networks takes the size."""
+    first, *others = members
+    prepared = first._prepare(images, name)
+    for loss in others:
+        loss.network.check_size(images.shape[2], images.shape[3])
+    return prepared
 
 
 def _group(

@@ -157,6 +157,10 @@ class PerceptualLoss(ImageLoss):
         """Smallest image side in pixels."""
         return self.network.min_size
 
+    def ignored_border(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of (height, width) images without influence (`LossNetwork.ignored_border`)."""
+        return self.network.ignored_border(height, width)
+
     def _planes(self) -> int:
         return self.network.mean.shape[1]
 
@@ -218,7 +222,7 @@ class PerceptualLoss(ImageLoss):
             parts.append(own_identity("code", content, network.spec.stated))
         dtype = str(network.dtype).removeprefix("torch.")
         parts += [f"computed:{dtype}"] if dtype != self.spec.dtype else []
-        return "|".join([*parts, f"numerics:{NUMERICS_VERSION}"])
+        return "|".join([*parts, f"numerics:{max(NUMERICS_VERSION, self.spec.distance.numerics)}"])
 
     def _state(self) -> str:
         return f"{self.network.content().sha256}:{self.network.dtype}"

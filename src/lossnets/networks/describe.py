@@ -242,7 +242,7 @@ def smallest_image(
 
     def accepted(side: int) -> bool:
         try:
-            run(torch.full((1, channels, side, side), 0.5, device=device))
+            run(torch.full((1, channels, side, side), 0.5, device=device, dtype=torch.float32))
         except (RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError):
             return False
         return True

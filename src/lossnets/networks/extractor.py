@@ -18,6 +18,7 @@ from lossnets.networks.describe import smallest_image, without_data
 from lossnets.networks.first_layer import speed_up_first_layer
 from lossnets.networks.graph import Stages, cut
 from lossnets.networks.hooked import HookedStages
+from lossnets.networks.influence import alone, check_influence, ignored_border
 from lossnets.networks.spec import NetworkSpec, Tap
 from lossnets.torch_state import constant, standard_state
 
@@ -251,10 +252,9 @@ class LossNetwork(nn.Module):
             if self.blueprint.fixed_size is not None:
                 self._sizes = (min(self.blueprint.fixed_size), 1)
             else:
-                self._sizes = self._probe_sizes()
+                self._sizes = alone(self._probe_sizes)
         return self._sizes
 
-    @standard_state()
     def _probe_sizes(self) -> tuple[int, int]:
         channels = self.mean.shape[1]
         empty = without_data(self.stages).float()
@@ -274,10 +274,13 @@ class LossNetwork(nn.Module):
                 return 1, 1  # the network's own errors have to tell
 
     def check_size(self, height: int, width: int) -> None:
-        """Refuse images that a layer on the way would fail on.
+        """Refuse images that a layer on the way would fail on, or cut a part off without a word.
+
+        Where windows do not reach the last rows or columns (`ignored_border`), the logger ``lossnets`` warns,
+        once for each network.
 
         Raises:
-            ImageError: too small, or not the one size that the network takes.
+            ImageError: too small, not the one size that the network takes, or no multiple of its patches.
         """
         self.check_filled()
         fixed = self.blueprint.fixed_size
@@ -294,10 +297,29 @@ class LossNetwork(nn.Module):
         smallest, step = self._side_and_step()
         if (height - smallest) % step or (width - smallest) % step:
             sides = f"{smallest}, {smallest + step}, {smallest + 2 * step}, ..."
+            below = [side - (side - smallest) % step for side in (height, width)]
+            above = [low + step * (low < side) for low, side in zip(below, (height, width), strict=True)]
             raise ImageError(
                 f"{self.name} takes images with sides of {sides} pixels up to tap {self.taps[-1].name!r}; "
-                f"got {height}x{width}. Crop, pad or resize the images"
+                f"got {height}x{width}. Crop, pad or resize the images, e.g. to {below[0]}x{below[1]} or "
+                f"{above[0]}x{above[1]}"
             )
+        check_influence(self, height, width)
+
+    def ignored_border(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of (height, width) images that no tap depends on; as a rule the last ones.
+
+        A strided window without padding does not reach the border of every size (SqueezeNet leaves out one
+        row and column of even sides). The number is that of the published network all the same.
+
+        Raises:
+            ImageError: the layers fail on images of this size.
+
+        >>> network = load_network("squeezenet1_1", ["features.1"], weights="random-0")
+        >>> network.ignored_border(64, 65)
+        (1, 0)
+        """
+        return ignored_border(self, height, width)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in [0, 1] -> what the first layer was trained on, in a new tensor, channels last.

@@ -15,6 +15,7 @@ from lossnets.errors import ConfigError, WeightsError
 from lossnets.networks import catalogue
 from lossnets.networks import weights as weight_files
 from lossnets.networks.blueprint import Blueprint, blueprint, user_blueprint
+from lossnets.networks.defaults import default_taps
 from lossnets.networks.extractor import LossNetwork
 from lossnets.networks.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, WeightsSpec
 from lossnets.torch_state import standard_state
@@ -39,8 +40,8 @@ def load_network(
     Args:
         name: as in `list_networks`.
         taps: extraction points; everything behind the deepest is left out. None: the study's points
-            (or the deepest feature map, for networks outside the study), and the whole network is
-            kept so that `LossNetwork.select` can take any other.
+            (for networks without any, four taps by `default_taps`, one a stage or at quarters of the
+            depth), and the whole network is kept so that `LossNetwork.select` can take any other.
         weights: ``"default"`` (the exact published weights that `network_spec` names),
             the exact name of other published weights (``"IMAGENET1K_V2"``), ``"random"`` or
             ``"random-SEED"``, a local file (.safetensors, or .pth read with ``weights_only=True``),
@@ -59,7 +60,7 @@ def load_network(
     {'features.1': (2, 64, 15, 15)}
     """
     plan = blueprint(name, pooling)
-    records = [plan.resolve(tap).module for tap in (_default_taps(plan) if taps is None else taps)]
+    records = [plan.resolve(tap).module for tap in (default_taps(plan) if taps is None else taps)]
     published, state, label, digest = _resolve_weights(plan, weights)
     return LossNetwork(
         plan,
@@ -91,7 +92,7 @@ def wrap_network(
 
     Args:
         module: copied, so that later changes to it do not change the loss (and the other way round).
-        taps: module paths, as in ``module.named_modules()``; None: the last feature map.
+        taps: module paths, as in ``module.named_modules()``; None: up to four by `default_taps`.
         name: how results call it; default: its class name.
         mean: per channel, of images in [0, 1]; as many values as the module has input channels.
         std: per channel, of images in [0, 1].
@@ -124,7 +125,7 @@ def wrap_network(
     state = {key: value.detach().clone() for key, value in module.state_dict().items()}
     return LossNetwork(
         plan,
-        [plan.resolve(tap).module for tap in (_default_taps(plan) if taps is None else taps)],
+        [plan.resolve(tap).module for tap in (default_taps(plan) if taps is None else taps)],
         state,
         weights_name="module",
         weights_sha256=weight_files.state_sha256(state),
@@ -141,14 +142,6 @@ def _origin(given: Weights) -> str:
         return "custom"
     text = os.fspath(given)
     return "random-0" if text == "random" else text
-
-
-def _default_taps(plan: Blueprint) -> list[str]:
-    largest = min(plan.fixed_size or (1 << 30,))
-    maps = [t.module for t in plan.taps.values() if t.layout == "NLC" or 0 < t.stride < largest]
-    if not plan.spec.points and not maps:
-        raise ConfigError(f"{plan.spec.name} has no feature map; name its taps")
-    return list(plan.spec.points) or [maps[-1]]
 
 
 def _resolve_weights(plan: Blueprint, given: Weights) -> tuple[WeightsSpec, dict[str, Tensor], str, str]:

@@ -43,7 +43,7 @@ def _runs(results: Results) -> dict[tuple[str, str, str], list[int]]:
     found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for index, record in enumerate(results.records):
         label = results.labels[Setting.of(record)]
-        found[label, record.config.loss, record.config.signature].append(index)
+        found[label, record.loss, record.config.signature].append(index)
     return found
 
 

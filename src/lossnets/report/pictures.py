@@ -101,7 +101,7 @@ def _chosen(results: Results, setting: Setting, places: Sequence[Path]) -> list[
     ranked = cells[(cells["setting"] == results.labels[setting]) & (cells["state"] == "ranked")]
     members = [run for run in results.members[setting] if run.status == "done"]
     with_pictures = {
-        (r.config.loss, r.config.signature, r.config.seed): folder
+        (r.loss, r.config.signature, r.config.seed): folder
         for r in members
         if (folder := _folder_of(r, places)) is not None
     }

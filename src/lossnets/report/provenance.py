@@ -34,7 +34,7 @@ def provenance(results: Results) -> Iterator[Part]:
         yield Heading("Failed runs")
         rows = [
             [
-                r.config.loss,
+                r.loss,
                 results.labels[Setting.of(r)],
                 str(r.config.seed),
                 r.failure.type,

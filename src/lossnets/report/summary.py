@@ -67,12 +67,11 @@ def summary(results: Results, costs: Costs | None = None) -> Summary:
 
 
 def _tiles(results: Results) -> Iterator[tuple[str, str]]:
-    configs = [record.config for record in results.records]
-    losses = {config.loss for config in configs}
+    losses = {record.loss for record in results.records}
     networks = {loss_facts(loss).architecture for loss in losses} - {None}
     failed = sum(record.status == "failed" for record in results.records)
     tasks = {setting.task for setting in results.settings}
-    yield f"{len(configs):,}", "run" if len(configs) == 1 else "runs"
+    yield f"{len(results.records):,}", "run" if len(results.records) == 1 else "runs"
     yield f"{failed:,}", "failed"
     yield f"{len(losses):,}", f"losses of {counted(len(networks), 'network')}"
     yield f"{len(results.settings):,}", f"settings of {counted(len(tasks), 'task')}"

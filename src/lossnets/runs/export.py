@@ -15,6 +15,7 @@ import numpy as np
 
 from lossnets.errors import ConfigError, DataError
 from lossnets.home import atomic_write, text_bytes
+from lossnets.losses.versions import split_name
 from lossnets.runs.identity import RunConfig, canonical_json
 from lossnets.runs.records import Failure, RunRecord, ScoreRecord
 from lossnets.runs.store import Store
@@ -39,7 +40,7 @@ def _run_columns(record: RunRecord) -> Row:
         "data": config.data,
         "profile": config.profile,
         "variant": config.variant,
-        "loss": config.loss,
+        "loss": record.loss,
         "seed": config.seed,
         "status": record.status,
     }
@@ -228,7 +229,7 @@ def _check_alike(rows: Sequence[Row]) -> None:
 def _record_of(identity: str, rows: Sequence[Row]) -> RunRecord:
     head = rows[0]
     config = RunConfig(
-        **{key: str(head[key] or "") for key in _CONFIG},
+        **{key: str(head[key] or "") for key in _CONFIG} | {"loss": split_name(str(head["loss"] or ""))[0]},
         seed=_whole(head, "seed"),
         options=_object(head["options"]),
     )

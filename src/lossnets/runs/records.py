@@ -132,6 +132,13 @@ class RunRecord:
         """The run's identity, 64 hexadecimal digits."""
         return self.config.identity
 
+    @property
+    def loss(self) -> str:
+        """What results call its loss: the name, with ``(numerics N)`` where it means another number today."""
+        from lossnets.losses.versions import shown_name
+
+        return shown_name(self.config.loss, self.config.signature)
+
     def score(self, name: str, split: str = "overall") -> ScoreRecord:
         """The score of that name and split.
 

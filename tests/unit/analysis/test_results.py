@@ -23,12 +23,15 @@ from lossnets.analysis import (
     compare_losses,
     costs_for,
     grid,
+    leaderboards,
     load_results,
     loss_facts,
     rank_table,
     shipped_results,
     variance_shares,
 )
+from lossnets.analysis.contenders import contenders
+from lossnets.analysis.evidence import shared_losses
 from lossnets.analysis.results import CELL_COLUMNS, SCORE_COLUMNS
 from lossnets.analysis.settings import labels_of, task_of
 from lossnets.errors import ConfigError, DataError, StoreError, UnknownNameError
@@ -40,6 +43,7 @@ from lossnets.runs.store import Store
 from .handmade import made, runs, several
 from .simulate import simulated
 
+SORTED = "vgg16/relu3_3:unit-sort"
 ENVIRONMENT = {
     "python": "3.10", "torch": "2.13.0", "device": "cpu", "threads": 2, "peak_memory_bytes": 12345,
     "commit": None,
@@ -528,3 +532,65 @@ def test_a_setting_in_which_everything_failed_is_not_lost() -> None:
     assert own["higher_is_better"].isna().all()
     assert set(own["score"]) == {""}
     assert set(cells[cells["data"] == "autoencoding"]["loss"]) == {"a", "b", "c"}
+
+
+def of_version(
+    version: int, values: list[float], where: str = "autoencoding", loss: str = SORTED
+) -> list[RunRecord]:
+    return runs({loss: values}, where, signature=f"{loss}|weights:x|numerics:{version}")
+
+
+def test_two_versions_of_one_name_are_two_losses() -> None:
+    """A store with results of the old and the new order: kept apart in every frame, board and export."""
+    plain = runs({"pixel:mse": [0.5, 0.5]})
+    both = Results((*of_version(1, [0.1, 0.2]), *of_version(2, [0.7, 0.9]), *plain))
+    old = f"{SORTED} (numerics 1)"
+    (setting,) = both.settings
+    assert dict(zip(both.cells["loss"], both.cells["value"], strict=True)) == pytest.approx(
+        {SORTED: 0.8, "pixel:mse": 0.5, old: 0.15}
+    )
+    assert list(both.table(setting).index) == [old, SORTED, "pixel:mse"]
+    assert set(both.scores["loss"]) == {old, SORTED, "pixel:mse"}
+    assert {row.loss: row.value for row in leaderboards(both.records)[0].rows}[old] == pytest.approx(0.15)
+    assert grid(both, setting).loc["vgg16"].max() == pytest.approx(0.8)  # not the mean of both
+    main = both.cells.set_index("loss")["main"]
+    assert main[[SORTED, old]].tolist() == [True, False]
+    assert both.only(losses=[SORTED]).records == tuple(of_version(2, [0.7, 0.9]))
+    rows = score_rows(both.records)
+    assert [row["value"] for row in rows if row["loss"] == SORTED] == [0.7, 0.9]
+
+
+def test_versions_are_not_averaged_over_settings() -> None:
+    places = "autoencoding", "super-resolution"
+    records = [r for v, w in zip((1, 2), places, strict=True) for r in of_version(v, [0.5, 0.6], w)]
+    records += [
+        r for w in places for r in runs({"vgg16/relu1_2": [0.1, 0.2], "vgg16/relu2_2": [0.3, 0.4]}, w)
+    ]
+    mixed = Results(tuple(records))
+    found = contenders(mixed, common=True)
+    assert "vgg16/relu3_3" not in found.values.index
+    assert {"vgg16 (numerics 1)/relu3_3", "vgg16/relu3_3"} <= set(found.left_out)
+
+
+def test_old_versions_are_never_recommended() -> None:
+    old = Results(tuple(of_version(1, [0.9, 0.9]) + runs({"pixel:mse": [0.5, 0.5], "pixel:l1": [0.1, 0.1]})))
+    losses, left_out = shared_losses(old, list(old.settings))
+    assert losses == ["pixel:mse", "pixel:l1"]
+    assert [item.name for item in left_out] == [f"{SORTED} (numerics 1)"]
+    assert "run it again" in left_out[0].why
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_old_versions_survive_an_export(form: str) -> None:
+    records = of_version(1, [0.1]) + of_version(2, [0.7])
+    again = read_runs(render(score_rows(records), form), form, "file")
+    assert [r.identity for r in again] == [r.identity for r in records]
+    assert [r.loss for r in again] == [f"{SORTED} (numerics 1)", SORTED]
+    assert read_runs(render_runs(records), "json", "file")[0].config == records[0].config
+
+
+def test_facts_of_an_old_version_are_those_of_its_name() -> None:
+    new, old = loss_facts(SORTED), loss_facts(f"{SORTED} (numerics 1)")
+    assert (old.position, old.depth, old.tap) == (new.position, new.depth, new.tap)
+    assert old.contender == "vgg16 (numerics 1)/relu3_3"
+    assert old.design != new.design

@@ -8,7 +8,7 @@ EPSILON = 1e-10
 
 
 def unit(f: np.ndarray) -> np.ndarray:
-    """(C, H, W) -> (C, H, W) of length 1 over channels."""
+    """(C, ...) -> (C, ...) of length 1 over channels."""
     return f / np.sqrt((f**2).sum(0, keepdims=True) + EPSILON)
 
 
@@ -45,9 +45,12 @@ def distance(
 
 
 def _one(x, y, part, metric, unit_length, channels, weights) -> float:
-    if unit_length:
+    if unit_length and part == "gram":
         x, y = unit(x), unit(y)
-    d = vectors(x, part) - vectors(y, part)  # (C, positions)
+    u, v = vectors(x, part), vectors(y, part)  # (C, positions)
+    if unit_length and part != "gram":  # the mean or the sort comes first (Pihlgren et al. 2023)
+        u, v = unit(u), unit(v)
+    d = u - v
     w = np.ones(len(d)) if weights is None else weights
     terms = w[:, None] * (np.abs(d) if metric == "l1" else d**2)
     per_position = terms.sum(0) / (len(d) if channels == "mean" else 1)

@@ -98,6 +98,54 @@ def test_against_numpy(distance):
     np.testing.assert_allclose(distance.between(a, distance.embed(b), weights), want, rtol=1e-4, atol=1e-7)
 
 
+def in_numpy(distance, a, b, weights=None):
+    return reference.distance(
+        a,
+        b,
+        compare=distance.compare,
+        metric=distance.metric,
+        unit_length=distance.unit,
+        channels=distance.channels,
+        weights=weights,
+    )
+
+
+@pytest.mark.parametrize("distance", ALL, ids=str)
+def test_values_and_gradients_in_the_studys_order(distance):
+    """Against NumPy in float64: the mean or the sort comes first, unit length over channels after it."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(1, 1, (2, 1, 3, 2, 3))  # means that are not 0: the two orders differ
+    weights = None if distance.compare == "gram" else rng.uniform(0.5, 2, 3)
+    x, y = (torch.from_numpy(v).requires_grad_(grad) for v, grad in ((a, True), (b, False)))
+    w = None if weights is None else torch.from_numpy(weights)
+    value = distance(x, y, w)
+    np.testing.assert_allclose(value.detach(), in_numpy(distance, a, b, weights), rtol=1e-12)
+    (gradient,) = torch.autograd.grad(value.sum(), x)
+    found, step = np.zeros_like(a), 1e-5
+    for place in np.ndindex(*a.shape):
+        up, down = a.copy(), a.copy()
+        up[place] += step
+        down[place] -= step
+        change = in_numpy(distance, up, b, weights) - in_numpy(distance, down, b, weights)
+        found[place] = change.item() / (2 * step)
+    np.testing.assert_allclose(gradient, found, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("compare", ["mean", "sort", "spatial+mean", "spatial+sort"])
+def test_the_order_changed_the_number_and_the_version_says_so(compare):
+    a, b = torch.rand(2, 1, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+    unit, plain = Distance(compare, unit=True), Distance(compare)
+    scaled = [v / v.square().sum(1, keepdim=True).sqrt() for v in (a, b)]
+    assert not torch.allclose(unit(a, b), plain(*scaled), rtol=0.01)  # the order of version 1
+    assert (unit.numerics, plain.numerics) == (2, 1)
+
+
+def test_no_other_distance_has_another_version():
+    others = [d for d in ALL if not d.unit or d.compare in ("spatial", "gram")]
+    assert {d.numerics for d in others} == {1}
+    assert len(others) == len(ALL) - 4 * 3 * 2  # 4 comparisons, 3 metrics, 2 reductions with unit length
+
+
 @pytest.mark.parametrize("distance", ALL, ids=str)
 def test_equal_maps_give_exactly_zero(distance):
     a = torch.randn(2, 33, 12, 11)

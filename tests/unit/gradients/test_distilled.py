@@ -44,6 +44,12 @@ def test_the_field_is_the_gradient_of_the_value(distance: str) -> None:
     torch.testing.assert_close(value, pgn.value(x, kept), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("distance", ["mean", "unit-sort", "gram", "spatial+mean"])
+def test_only_distances_by_position_are_taken(distance: str) -> None:
+    with pytest.raises(LossnetsError, match="distance must compare position by position"):
+        network(distance)
+
+
 def test_zero_at_the_target_and_lower_is_nearer() -> None:
     pgn = network()
     y = torch.rand(1, 3, 24, 24)

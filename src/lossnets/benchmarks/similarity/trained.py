@@ -66,6 +66,8 @@ class HeadCard:
         settings: of the training, seed included.
         versions: of lossnets and torch.
         scores: of the trained distance; empty until it was evaluated.
+        numerics: version of the distance's definition (`Distance.numerics`); cards from before it was kept
+            are of version 1.
     """
 
     loss: str
@@ -77,6 +79,7 @@ class HeadCard:
     settings: dict[str, Any]
     versions: dict[str, str]
     scores: tuple[dict[str, Any], ...] = ()
+    numerics: int = 1
 
 
 class TrainedDistance:

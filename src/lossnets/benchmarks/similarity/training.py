@@ -82,6 +82,16 @@ class Trainee:
     channels: ChannelDistances
     sha256: str
 
+    @property
+    def numerics(self) -> int:
+        """Version of the distance's definition."""
+        return int(getattr(self.channels.distance, "numerics", 1))
+
+    @property
+    def parts(self) -> list[str]:
+        """What its numbers depend on: name, weights, version of the distance where it is not the first."""
+        return [self.name, self.sha256, *([f"numerics:{self.numerics}"] if self.numerics > 1 else [])]
+
 
 def trainee(loss: Any, variant: str, seed: int = 0) -> Trainee:
     """Take a perceptual loss apart for a variant.
@@ -163,7 +173,7 @@ def train(
     subject.channels.to(device)
     place = make_folder(Path(folder)) if folder is not None else None
     learnt_from = data.fingerprint()
-    identity = json.dumps([subject.name, subject.sha256, variant, learnt_from])
+    identity = json.dumps([*subject.parts, variant, learnt_from])
     prepare = _prepare_head if variant == "lin" else _prepare_network
     job, scale = prepare(subject, data, settings, identity, place, device, variant)
     fit(job, settings, folder=place, device=device, progress=progress)
@@ -193,7 +203,7 @@ def _prepare_head(
     variant: str,  # noqa: ARG001  # one signature for both
 ) -> tuple[Job, dict[str, float]]:
     cache = cache_channel_distances(
-        subject.channels, data, device=device, folder=folder, identity=f"{subject.name} {subject.sha256}"
+        subject.channels, data, device=device, folder=folder, identity=" ".join(subject.parts)
     )
     rows = torch.cat([cache.row0, cache.row1])
     sample = {tap: shares[rows] for tap, shares in cache.shares.items()}
@@ -297,6 +307,7 @@ def _card(
         },
         settings={**asdict(settings), "betas": list(settings.betas)},
         versions={"lossnets": __version__, "torch": str(torch.__version__)},
+        numerics=subject.numerics,
     )
 
 
@@ -304,7 +315,8 @@ def load_trained(folder: str | Path, *, device: str = "cpu") -> TrainedDistance:
     """Read a trained distance that `train` saved.
 
     Raises:
-        DataError: a file is missing or damaged, or the loss now has other weights than in training.
+        DataError: a file is missing or damaged, or the loss now has other weights, or its distance another
+            definition, than in training.
         WeightsError: the network's weights cannot be had.
     """
     weights, card = read_head(folder)
@@ -313,6 +325,11 @@ def load_trained(folder: str | Path, *, device: str = "cpu") -> TrainedDistance:
         raise DataError(
             f"{str(folder)!r} was trained on weights {card.network_sha256[:12]}..., and {card.loss!r} now "
             f"has {subject.sha256[:12]}...; use the same weights, or train again."
+        )
+    if subject.numerics != card.numerics:
+        raise DataError(
+            f"{str(folder)!r} was trained with version {card.numerics} of the distance {card.distance!r}, "
+            f"which is computed in version {subject.numerics} now; train again."
         )
     if card.variant != "lin":
         state, _ = read_tensors(Path(folder) / TRUNK_FILE)

@@ -227,6 +227,7 @@ class SuperResolutionBenchmark(TrainingBenchmark):
             "cached_target_bytes": task.cached_bytes,
             "test_images": ", ".join(f"{split}: {used[split]} of {n}" for split, n in sets.items()),
             "test_part": "whole" if size.test_side is None else f"central {size.test_side} pixels",
+            "test_cut": f"right and bottom, to a multiple of {self._scale} pixels",
             "judge": self._judge.name,
             "judge_signature": judge.signature(),
             "judge_note": note,

@@ -382,6 +382,22 @@ def test_lin_is_the_loss_with_that_head(real, tmp_path):
     assert again.scores == made.scores
 
 
+def test_a_head_of_an_earlier_definition_is_refused(real, tmp_path):
+    loss = "squeezenet1_1/features.1:unit-mean-sum:weights=random-3"
+    made = real.evaluate_variant([loss], variant="lin", profile="smoke", folder=tmp_path / "t")[loss]
+    card = Path(str(made.facts["head"])).parent / "head.json"
+    content = json.loads(card.read_text())
+    assert content.pop("numerics") == 2
+    card.write_text(json.dumps(content))  # as it was written before
+    with pytest.raises(DataError, match=r"version 1 of the distance 'unit-mean-sum'.*train again"):
+        training.load_trained(card.parent)
+    subjects = [
+        training.trainee(f"squeezenet1_1/features.1:{d}:weights=random-3", "lin")
+        for d in ("lpips", "unit-mean")
+    ]
+    assert [len(s.parts) for s in subjects] == [2, 3]  # identities of others stay as they are
+
+
 def test_without_training_data_only_the_baseline_runs(real):
     plain = Triplets(real._reader.args[0])
     with pytest.raises(ConfigError, match="has no training data"):
