@@ -25,9 +25,9 @@ def standard_state() -> Iterator[None]:
     """Context, or decorator, in which torch is as in a fresh process; afterwards it is as it was before.
 
     Inside it the default type is float32, the default device the CPU, gradients are recorded, and neither
-    inference mode, autocast, tracing, a transform of `torch.func` nor a dispatch mode (fake tensors) is active.
-    In a process that has set none of this it does next to nothing. The default type belongs to the whole process:
-    other threads see float32, too, until the last thread has left.
+    inference mode, autocast, tracing, a transform of `torch.func` nor a dispatch mode (fake tensors) is
+    active. In a process that has set none of this it does next to nothing. The default type belongs to the
+    whole process: other threads see float32, too, until the last thread has left.
 
     >>> with torch.inference_mode(), standard_state():
     ...     torch.ones(2).is_inference()
@@ -37,8 +37,9 @@ def standard_state() -> Iterator[None]:
         stack.enter_context(_float32)
         tracing = torch._C._get_tracing_state()
         if tracing is not None:  # what is built meanwhile is no part of the trace
-            torch._C._set_tracing_state(None)  # type: ignore[arg-type]
-            stack.callback(torch._C._set_tracing_state, tracing)
+            pause: Any = torch._C
+            pause._set_tracing_state(None)
+            stack.callback(pause._set_tracing_state, tracing)
         if torch._C._are_functorch_transforms_active():
             stack.enter_context(pyfunctorch.temporarily_clear_interpreter_stack())
         if torch._C._len_torch_dispatch_stack() > 0:

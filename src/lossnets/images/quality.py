@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -69,6 +70,9 @@ def luma(images: Tensor) -> Tensor:
 
 
 def _torchmetrics() -> Any:
+    loaded = sys.modules.get("torchmetrics.functional.image")
+    if loaded is not None:  # and compilers need not follow how it is imported
+        return loaded
     ensure_torchvision()  # torchmetrics imports it, which fails beside a CPU-only torch before this call
     return require("torchmetrics.functional.image", "bench", "PSNR and SSIM")
 

@@ -39,6 +39,11 @@ class HookedStages(nn.ModuleList):
     def iterate(self, images: Tensor) -> Iterator[Tensor]:
         """Yield the features of each tap, after one forward pass."""
         model = self[0]
+        if torch.compiler.is_exporting():
+            raise ConfigError(
+                f"{type(model).__name__} is read through hooks, because its code cannot be traced, so a loss "
+                "on it cannot be exported. Export a loss on a network whose code does not ask for values"
+            )
         found: dict[str, Tensor] = {}
         thread = threading.get_ident()
 

@@ -84,6 +84,7 @@ class Candidate:
         second: whether it has second derivatives with ``double_backward=True``.
         smooth: whether second derivatives exist (not for absolute values and sorted features).
         predicts: whether its gradient is predicted, and is no derivative.
+        traceable: whether a compiler can follow all of its code.
         rounding: factor to the exam's tolerances, for layers that compute in half precision.
     """
 
@@ -94,6 +95,7 @@ class Candidate:
     second: bool = True
     smooth: bool = True
     predicts: bool = False
+    traceable: bool = True
     rounding: float = 1.0
 
 
@@ -146,7 +148,7 @@ CANDIDATES = [
     Candidate("own network", lambda **o: _own(own_module, "2", **o),
               _own_reference(own_module, "2", plain.spatial)),
     Candidate("own network read through hooks", lambda **o: _own(odd_module, "first", **o),
-              _own_reference(odd_module, "first", plain.spatial)),
+              _own_reference(odd_module, "first", plain.spatial), traceable=False),
     Candidate("gradient network, distilled", lambda **o: PGNLoss.from_pretrained(**o), None, second=False,
               predicts=True),
     Candidate("gradient network, proxy", lambda **o: PGNLoss(_proxy(), **o), None, second=False,

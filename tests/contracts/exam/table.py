@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "exam.md"
@@ -15,7 +16,7 @@ def read_rows() -> dict[str, dict[str, str]]:
     if not PAGE.is_file() or _START not in PAGE.read_text("utf-8"):
         return {}
     text = PAGE.read_text("utf-8").split(_START)[1].split(_END)[0]
-    names = [line.split(". ", 1)[1].strip("`") for line in text.splitlines() if line[:1].isdigit()]
+    names = re.findall(r"^\d+\. `(.*)`$", text, re.MULTILINE)
     rows: dict[str, dict[str, str]] = {name: {} for name in names}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
