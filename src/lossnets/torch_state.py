@@ -8,7 +8,7 @@ the same name. Everything that this package freezes is therefore built inside `s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -54,30 +54,79 @@ def standard_state() -> Iterator[None]:
         yield
 
 
-class _DefaultType:
-    """Makes float32 the default type from the first thread that enters to the last that leaves."""
+class _Held:
+    """A setting of the whole process, held at a value from the first thread that enters to the last to leave.
 
-    def __init__(self) -> None:
+    Args:
+        read: gives what is set.
+        write: sets it.
+        wanted: what is held.
+        same: values that need no change.
+    """
+
+    def __init__(
+        self, read: Callable[[], Any], write: Callable[[Any], None], wanted: Any, same: tuple[Any, ...]
+    ) -> None:
+        self._read, self._write, self._wanted, self._same = read, write, wanted, same
         self._lock = threading.Lock()
         self._inside = 0
-        self._before: torch.dtype | None = None
+        self._before: list[Any] = []
+
+    def needed(self) -> bool:
+        """Whether another value is set, or was until somebody entered."""
+        return self._inside > 0 or self._read() not in self._same
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._inside == 0 and torch.get_default_dtype() != torch.float32:
-                self._before = torch.get_default_dtype()
-                torch.set_default_dtype(torch.float32)
+            if self._inside == 0 and self._read() not in self._same:
+                self._before.append(self._read())
+                self._write(self._wanted)
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0 and self._before is not None:
-                torch.set_default_dtype(self._before)
-                self._before = None
+            if self._inside == 0 and self._before:
+                self._write(self._before.pop())
 
 
-_float32 = _DefaultType()
+_float32 = _Held(torch.get_default_dtype, torch.set_default_dtype, torch.float32, (torch.float32,))
+
+
+def _precision_of(owner: Any) -> _Held:
+    return _Held(
+        lambda: owner.fp32_precision,
+        lambda value: setattr(owner, "fp32_precision", value),
+        "ieee",
+        ("ieee", "none"),
+    )
+
+
+def _products() -> tuple[_Held, ...]:
+    """What a process may have set for products of float32 numbers, and convolutions of them on the CPU."""
+    backends: Any = torch.backends
+    if hasattr(backends, "fp32_precision"):
+        owners = (backends.mkldnn.matmul, backends.mkldnn.conv, backends.cuda.matmul)
+        return tuple(_precision_of(owner) for owner in owners)
+    old = (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
+    return (_Held(*old, "highest", ("highest",)),)
+
+
+_PRODUCTS = _products()
+
+
+def products_are_rounded() -> bool:
+    """Whether the process computes products of float32 numbers in less (``set_float32_matmul_precision``)."""
+    return any(held.needed() for held in _PRODUCTS)
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Context in which a product of float32 numbers is one, whatever the process has set for it."""
+    with ExitStack() as stack:
+        for held in _PRODUCTS:
+            stack.enter_context(held)
+        yield
 
 
 @standard_state()
@@ -106,6 +155,22 @@ def operations_are_watched() -> bool:
     )
 
 
+def values_are_hidden() -> bool:
+    """Whether tensors are stand-ins now: inside a compiler or tracer, or among fake tensors."""
+    key = torch._C._TorchDispatchModeKey
+    modes = (key.PROXY, key.FAKE, key.FUNCTIONAL)
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or any(torch._C._get_dispatch_mode(mode) is not None for mode in modes)
+    )
+
+
+def among_fake_tensors() -> bool:
+    """Whether every new tensor has a shape only (``FakeTensorMode``)."""
+    return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None
+
+
 def stands_for_many(tensor: Tensor) -> bool:
     """Whether a tensor holds one value for each of many calls (`torch.vmap`, ``is_grads_batched=True``)."""
     functorch = torch._C._functorch
@@ -118,9 +183,7 @@ def value_holder(tensor: Tensor) -> Tensor | None:
 
     There are none inside a compiler or tracer, while a CUDA graph is captured, and on the meta device.
     """
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or tensor.is_meta:
-        return None
-    if torch._C._len_torch_dispatch_stack() > 0:
+    if values_are_hidden() or tensor.is_meta:
         return None
     if tensor.is_cuda and torch.cuda.is_current_stream_capturing():
         return None
@@ -131,10 +194,10 @@ def value_holder(tensor: Tensor) -> Tensor | None:
 
 
 class _Precision(threading.local):
-    """Autocast settings that nodes of a backward pass have switched off, innermost last."""
+    """What nodes of a backward pass have switched off, innermost last."""
 
     def __init__(self) -> None:
-        self.before: list[tuple[str, bool]] = []
+        self.before: list[ExitStack] = []
 
 
 _precision = _Precision()
@@ -144,7 +207,8 @@ _MARK = "lossnets"
 def keep_precision(result: Tensor, inputs: Sequence[object]) -> None:
     """Let the way back from ``result`` compute in its own precision, also if ``backward()`` runs in autocast.
 
-    Autocast casts each matrix product, those of a backward pass included.
+    Autocast casts each matrix product, those of a backward pass included; so does
+    ``torch.set_float32_matmul_precision``.
 
     Args:
         result: has a graph.
@@ -169,13 +233,14 @@ def _keep_precision(result: Tensor, border: Sequence[object]) -> None:
 
 
 def _switch_off(device: str) -> None:
-    _precision.before.append((device, torch.is_autocast_enabled(device)))
-    torch.set_autocast_enabled(device, False)
+    stack = ExitStack()
+    stack.enter_context(torch.autocast(device, enabled=False))
+    stack.enter_context(exact_products())
+    _precision.before.append(stack)
 
 
 def _switch_back(gradients: Sequence[Tensor | None], border: Sequence[object]) -> None:
-    device, before = _precision.before.pop()
-    torch.set_autocast_enabled(device, before)
+    _precision.before.pop().close()
     for gradient in gradients:
         if gradient is not None and gradient.grad_fn is not None:  # create_graph=True: a second way back
             _keep_precision(gradient, border)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lossnets.errors import ConfigError, ImageError
-from lossnets.torch_state import operations_are_watched, value_holder
+from lossnets.torch_state import among_fake_tensors, value_holder, values_are_hidden
 
 DataRange = tuple[float, float]
 RANGE_TOLERANCE = 0.05
@@ -91,12 +91,17 @@ def _check_kind(images: Tensor, name: str) -> None:
             f"{name} must be an ordinary (dense, strided) tensor; got a {what} one. Convert it: "
             "images.to_dense(), images.dequantize(), or torch.stack of images of one size"
         )
-    if type(images) is not Tensor and _stands_for_others(images) and not operations_are_watched():
+    if type(images) is not Tensor and _stands_for_others(images) and not values_are_hidden():
         raise ImageError(
             f"{name} must be an ordinary tensor; got {kind}, which only stands for others. Pass what this "
             "process holds (DTensor: images.to_local() or images.full_tensor())"
         )
-    if images.is_meta and not operations_are_watched():
+    if (kind == "FakeTensor" or among_fake_tensors()) and not torch.compiler.is_compiling():
+        raise ImageError(
+            f"{name} came among fake tensors, which have shapes and no values to compare. Call the loss outside "
+            "of FakeTensorMode"
+        )
+    if images.is_meta and not values_are_hidden():
         raise ImageError(
             f"{name} is on the meta device and has no values to compare. Make it on another device"
         )
@@ -108,7 +113,7 @@ def _stands_for_others(images: object) -> bool:
 
 def _plain(images: Tensor) -> Tensor:
     """The tensor without its subclass; parameters, and stand-ins for tensors inside a compiler, stay."""
-    if isinstance(images, torch.nn.Parameter) or operations_are_watched():
+    if isinstance(images, torch.nn.Parameter) or values_are_hidden():
         return images
     return images.as_subclass(Tensor)
 

@@ -17,6 +17,7 @@ from lossnets.losses.load import load_loss
 from lossnets.losses.perceptual import PerceptualLoss
 from lossnets.losses.spec import LossSpec
 from lossnets.networks import LossNetwork
+from lossnets.torch_state import exact_products
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,7 @@ class LossBank:
         return now
 
     @torch.no_grad()
+    @exact_products()
     def encode(self, target: Tensor) -> EncodedBank:
         """Compute the targets' side once: (N, C, H, W) -> what `distances` takes in their place."""
         check_layout(target, "target", channels=None)
@@ -107,6 +109,7 @@ class LossBank:
         return EncodedBank(now, tuple(target.shape), alone, shared)
 
     @torch.no_grad()
+    @exact_products()
     def distances(self, images: Tensor, target: Tensor | EncodedBank) -> dict[str, Tensor]:
         """Distances of each image: (N, C, H, W), targets -> {loss name: (N,) float32}; no gradient.
 

@@ -24,7 +24,12 @@ from lossnets.losses.encoded import EncodedTarget
 from lossnets.losses.masks import checked_mask
 from lossnets.losses.resize import area_resize
 from lossnets.losses.spec import LossSpec
-from lossnets.torch_state import keep_precision, operations_are_watched
+from lossnets.torch_state import (
+    exact_products,
+    keep_precision,
+    operations_are_watched,
+    products_are_rounded,
+)
 
 NUMERICS_VERSION = 1
 """Raised whenever a change of this package changes a number by more than rounding; part of signatures."""
@@ -132,14 +137,17 @@ class ImageLoss(nn.Module, abc.ABC):
             raise ConfigError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         images = self._prepare(input, "input")
         other = self._target(target, input)
-        with torch.autocast(images.device.type, enabled=False), self._arithmetic():
+        rounded = not torch.compiler.is_compiling() and products_are_rounded()
+        exact = exact_products() if rounded else contextlib.nullcontext()
+        with exact, torch.autocast(images.device.type, enabled=False), self._arithmetic():
             if output == "map" or mask is not None:
                 terms = self._map_terms(images, other, mask, output, tuple(input.shape))
             else:
                 terms = self._distances(images, other)
             folded = ((tap, self._unfold(term, input.shape[0])) for tap, term in terms)
             result = self._collect(folded, output, per_tap)
-        if not operations_are_watched() and (self._has_products or output == "map" or mask is not None):
+        products = rounded or self._has_products or output == "map" or mask is not None
+        if products and not operations_are_watched():
             for value in result.values() if per_tap else (result,):
                 if value.requires_grad:
                     keep_precision(value, (input, target))
@@ -152,7 +160,7 @@ class ImageLoss(nn.Module, abc.ABC):
         this loss change.
         """
         # Not inference tensors, which could not take part in a training step later.
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), exact_products():
             images = self._prepare(target, "target")
             with torch.autocast(images.device.type, enabled=False):
                 embeddings, raw = self._encode(images)

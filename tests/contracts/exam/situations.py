@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossnets.errors import LossnetsError
 from lossnets.losses import ImageLoss
 
 from .candidates import Candidate
@@ -148,6 +149,17 @@ def deterministic() -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
 
 
+@contextlib.contextmanager
+def rounded_products() -> Iterator[None]:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
+        torch.backends.cuda.matmul.fp32_precision = "none"
+
+
 def _fake_tensors() -> Any:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -165,6 +177,7 @@ STATES: dict[str, Callable[[], Any]] = {
     "default device meta": lambda: default_device("meta"),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "deterministic algorithms": deterministic,
+    "matmul precision medium": rounded_products,
     "fake tensors": _fake_tensors,
 }
 
@@ -189,13 +202,18 @@ def _called_in(state: Callable[[], Any]) -> Situation:
 
 for _name, _state in STATES.items():
     situation(f"built in: {_name}")(_built_in(_state))
-    if _name not in ("fake tensors",):
-        situation(f"called in: {_name}")(_called_in(_state))
+    situation(f"called in: {_name}")(_called_in(_state))
 
 
 @situation("trained in: default type bfloat16")
 def _(exam: Exam) -> Answer:
     with default_dtype(torch.bfloat16):
+        return run(exam.build(), exam)
+
+
+@situation("trained in: matmul precision medium")
+def _(exam: Exam) -> Answer:
+    with rounded_products():
         return run(exam.build(), exam)
 
 
@@ -733,6 +751,30 @@ def _(exam: Exam) -> Answer:
         value = compiled(x, exam.y)
     (gradient,) = torch.autograd.grad(value.sum(), x)
     return Answer(value.detach(), gradient, loss=loss)
+
+
+@situation("images: fake tensors")
+def _(exam: Exam) -> Answer:
+    loss = exam.make()
+    with _fake_tensors() as mode:
+        x, y = mode.from_tensor(exam.x), mode.from_tensor(exam.y)
+        return Answer(loss(x, y))
+
+
+@situation("operations are counted (FlopCounterMode)")
+def _(exam: Exam) -> Answer:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    loss = exam.make()
+    x = exam.x.clone().requires_grad_()
+    with FlopCounterMode(display=False):  # it does not take torch.autograd.grad
+        value = loss(x, exam.y)
+        value.sum().backward()
+        try:
+            loss(exam.x, exam.y * 255)
+        except LossnetsError:
+            return Answer(value.detach(), x.grad, loss=loss)
+    raise AssertionError("images out of range were taken")
 
 
 @situation("make_fx")
