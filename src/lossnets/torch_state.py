@@ -157,17 +157,18 @@ def operations_are_watched() -> bool:
 
 def values_are_hidden() -> bool:
     """Whether tensors are stand-ins now: inside a compiler or tracer, or among fake tensors."""
+    if torch.compiler.is_compiling():
+        return True
     key = torch._C._TorchDispatchModeKey
     modes = (key.PROXY, key.FAKE, key.FUNCTIONAL)
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or any(torch._C._get_dispatch_mode(mode) is not None for mode in modes)
-    )
+    active = any(torch._C._get_dispatch_mode(mode) is not None for mode in modes)
+    return active or torch._C._get_tracing_state() is not None
 
 
 def among_fake_tensors() -> bool:
-    """Whether every new tensor has a shape only (``FakeTensorMode``)."""
+    """Whether every new tensor has a shape only (``FakeTensorMode``), and no compiler made it so."""
+    if torch.compiler.is_compiling():
+        return False
     return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None
 
 

@@ -96,10 +96,10 @@ def _check_kind(images: Tensor, name: str) -> None:
             f"{name} must be an ordinary tensor; got {kind}, which only stands for others. Pass what this "
             "process holds (DTensor: images.to_local() or images.full_tensor())"
         )
-    if (kind == "FakeTensor" or among_fake_tensors()) and not torch.compiler.is_compiling():
+    if among_fake_tensors() or (kind == "FakeTensor" and not torch.compiler.is_compiling()):
         raise ImageError(
-            f"{name} came among fake tensors, which have shapes and no values to compare. Call the loss outside "
-            "of FakeTensorMode"
+            f"{name} came among fake tensors, which have shapes and no values to compare. Call the loss "
+            "outside of FakeTensorMode"
         )
     if images.is_meta and not values_are_hidden():
         raise ImageError(
