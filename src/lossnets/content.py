@@ -14,7 +14,6 @@ import hashlib
 import inspect
 import re
 import sys
-import sysconfig
 import types
 import uuid
 import weakref
@@ -120,7 +119,10 @@ class _Walk:
         else:
             self._seen[id(value)] = len(self._seen)
             self._alive.append(value)
-            self._object(value)
+            try:
+                self._object(value)
+            except Exception:  # arbitrary code of the object, or it is nested too deeply
+                self._unidentified(value)
 
     def _text(self, text: str) -> None:
         self._bytes(text.encode("utf-8", "surrogatepass"))
@@ -219,7 +221,7 @@ class _Walk:
             self.add(constant)
 
     def _class(self, cls: type) -> None:
-        self._text(f"class:{cls.__module__}.{cls.__qualname__}")
+        self._text(f"class:{cls.__module__}.{cls.__qualname__}{_version(cls.__module__)}")
         if _is_installed(cls.__module__) or id(cls) in self._seen:
             return
         self._seen[id(cls)] = len(self._seen)
@@ -373,20 +375,23 @@ def _cell_contents(cell: types.CellType) -> Any:
         return "empty"
 
 
-@functools.cache
-def _installed_folders() -> tuple[Path, ...]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return tuple({Path(sysconfig.get_paths()[name]).resolve() for name in names})
-
-
-@functools.cache
 def _is_installed(module: str) -> bool:
     """Whether a module belongs to Python or to an installed package: then its name says what it is."""
     root = module.partition(".")[0]
+    if root == "__main__":
+        return False
     if root in _SAME_EVERYWHERE or root in sys.builtin_module_names or root in sys.stdlib_module_names:
         return True
     file = getattr(sys.modules.get(root), "__file__", None)
-    return file is not None and any(folder in Path(file).resolve().parents for folder in _installed_folders())
+    return file is not None and not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+
+def _version(module: str) -> str:
+    """Version of an installed package whose changes may change a number; empty for others."""
+    root = module.partition(".")[0]
+    if not _is_installed(root) or root in _SAME_EVERYWHERE or root in sys.stdlib_module_names:
+        return ""
+    return f"@{getattr(sys.modules.get(root), '__version__', '')}"
 
 
 def _is_library(function: types.FunctionType) -> bool:
@@ -400,7 +405,4 @@ def _is_library(function: types.FunctionType) -> bool:
 
 
 def _library_name(function: types.FunctionType) -> str:
-    root = function.__module__.partition(".")[0]
-    trusted = root in _SAME_EVERYWHERE or root in sys.stdlib_module_names
-    version = "" if trusted else f"@{getattr(sys.modules.get(root), '__version__', '')}"
-    return f"{function.__module__}.{function.__qualname__}{version}"
+    return f"{function.__module__}.{function.__qualname__}{_version(function.__module__)}"

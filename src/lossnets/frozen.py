@@ -69,17 +69,25 @@ class Follower:
         returning = tensor.dtype == torch.float64
         return tensor.to(moved.device, own if returning else tensor.dtype)
 
-    def apply(self, module: nn.Module) -> None:
-        """Move all parameters and buffers of a frozen module."""
+    def moved(self, module: nn.Module) -> Callable[[], None] | None:
+        """Move all parameters and buffers of a frozen module: what puts them in place; None if none changes."""
+        changes: list[tuple[Any, str, Tensor]] = []
         for part in module.modules():
             for table in (part._parameters, part._buffers):
                 for name, tensor in table.items():
-                    moved = None if tensor is None else self(tensor.detach())
-                    if tensor is None or moved is None or _same_memory(moved, tensor):
+                    new = None if tensor is None else self(tensor.detach())
+                    if tensor is None or new is None or _same_memory(new, tensor):
                         continue
                     is_parameter = isinstance(tensor, nn.Parameter)
-                    new = nn.Parameter(moved, requires_grad=False) if is_parameter else moved
-                    table[name] = new  # type: ignore[assignment] # a parameter in the table of parameters
+                    changes.append(
+                        (table, name, nn.Parameter(new, requires_grad=False) if is_parameter else new)
+                    )
+
+        def put() -> None:
+            for table, name, new in changes:
+                table[name] = new
+
+        return put if changes else None
 
 
 def _same_memory(a: Tensor, b: Tensor) -> bool:

@@ -13,6 +13,12 @@ def layers() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 40, 3), nn.BatchNorm2d(40), nn.Linear(5, 5)).requires_grad_(False)
 
 
+def apply(follower: Follower, module: nn.Module) -> None:
+    put = follower.moved(module)
+    if put is not None:
+        put()
+
+
 MOVES = {
     "half": (lambda t: t.half() if t.is_floating_point() else t, torch.float32, True),
     "double": (lambda t: t.double() if t.is_floating_point() else t, torch.float64, True),
@@ -27,7 +33,7 @@ def test_values_stay(name: str) -> None:
     move, dtype, _ = MOVES[name]
     module = layers()
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    Follower(move, torch.device("cpu"), torch.float32).apply(module)
+    apply(Follower(move, torch.device("cpu"), torch.float32), module)
     for key, value in module.state_dict().items():
         assert torch.equal(value.to(before[key].dtype), before[key])
     assert module[0].weight.dtype == dtype
@@ -36,9 +42,9 @@ def test_values_stay(name: str) -> None:
 def test_a_type_of_its_own_is_returned_to_from_float64() -> None:
     module = layers().bfloat16()
     weight = module[0].weight.clone()
-    Follower(lambda t: t.double(), torch.device("cpu"), torch.bfloat16).apply(module)
+    apply(Follower(lambda t: t.double(), torch.device("cpu"), torch.bfloat16), module)
     assert module[0].weight.dtype == torch.float64
-    Follower(lambda t: t.float(), torch.device("cpu"), torch.bfloat16).apply(module)
+    apply(Follower(lambda t: t.float(), torch.device("cpu"), torch.bfloat16), module)
     assert torch.equal(module[0].weight, weight)
 
 

@@ -273,7 +273,10 @@ class PGNLoss(ImageLoss):
     def _apply(self, fn: Move, recurse: bool = True) -> PGNLoss:
         """Let the frozen network follow the host; its values and its type stay."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        Follower(fn, self.pgn.mean.device, torch.float32).apply(self.pgn)
+        put = Follower(fn, self.pgn.mean.device, torch.float32).moved(self.pgn)
+        if put is not None:
+            put()
+            self._watch = ContentWatch(self.pgn)
         return self
 
     def _replicate_for_data_parallel(self) -> PGNLoss:

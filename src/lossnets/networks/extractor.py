@@ -167,14 +167,19 @@ class LossNetwork(nn.Module):
         A trainable one obeys its host, and is refused once it was moved without its values.
         """
         follower = Follower(fn, self.mean.device, self._own_dtype)
-        self.loaded_content()  # before anything changes
-        constants = (self.mean, self.std)
+        constants = tuple(follower.exact(tensor) for tensor in self._constants())
+        put = None if self.trainable else follower.moved(self.stages)
+        if self.trainable or put is not None:
+            self.loaded_content()  # before anything changes
         if self.trainable:
             super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
             self._emptied = self._emptied or not follower.keeps
-        else:
-            follower.apply(self.stages)
-        self.mean, self.std = (follower.exact(tensor) for tensor in constants)
+        elif put is not None:
+            put()
+            self._watch = ContentWatch(self.stages, self._constants)  # which no longer holds the old memory
+        if not all(new is old for new, old in zip(constants, self._constants(), strict=True)):
+            self.loaded_content()
+            self.mean, self.std = constants
         self._spare = {key: follower(tensor) for key, tensor in self._spare.items()}
         return self
 
