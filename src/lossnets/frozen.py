@@ -70,7 +70,7 @@ class Follower:
         return tensor.to(moved.device, own if returning else tensor.dtype)
 
     def moved(self, module: nn.Module) -> Callable[[], None] | None:
-        """Move all parameters and buffers of a frozen module: what puts them in place; None if none changes."""
+        """Move the parameters and buffers of a frozen module: what puts them in place; None if none differs."""
         changes: list[tuple[Any, str, Tensor]] = []
         for part in module.modules():
             for table in (part._parameters, part._buffers):
@@ -78,10 +78,9 @@ class Follower:
                     new = None if tensor is None else self(tensor.detach())
                     if tensor is None or new is None or _same_memory(new, tensor):
                         continue
-                    is_parameter = isinstance(tensor, nn.Parameter)
-                    changes.append(
-                        (table, name, nn.Parameter(new, requires_grad=False) if is_parameter else new)
-                    )
+                    if isinstance(tensor, nn.Parameter):
+                        new = nn.Parameter(new, requires_grad=False)
+                    changes.append((table, name, new))
 
         def put() -> None:
             for table, name, new in changes:
