@@ -70,7 +70,7 @@ class Follower:
         return tensor.to(moved.device, own if returning else tensor.dtype)
 
     def moved(self, module: nn.Module) -> Callable[[], None] | None:
-        """Move the parameters and buffers of a frozen module: what puts them in place; None if none differs."""
+        """Move parameters and buffers of a frozen module: what puts them in place; None if none differs."""
         changes: list[tuple[Any, str, Tensor]] = []
         for part in module.modules():
             for table in (part._parameters, part._buffers):
