@@ -43,6 +43,10 @@ class DataError(LossnetsError, RuntimeError):
     """A data set is missing, incomplete or malformed."""
 
 
+class DataChangedError(DataError):
+    """The data of a run became others while it was at work; nothing of it counts."""
+
+
 class StoreError(LossnetsError, RuntimeError):
     """The results store cannot be opened, read or written."""
 

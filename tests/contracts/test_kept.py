@@ -22,13 +22,12 @@ from torch import Tensor
 
 from lossnets.benchmarks import load_benchmark
 from lossnets.benchmarks.engine import lightning
-from lossnets.benchmarks.kept import DataChangedError
 from lossnets.benchmarks.similarity.training import trainee
 from lossnets.benchmarks.similarity.training_data import cache_channel_distances
 from lossnets.benchmarks.super_resolution.judge import Judge
 from lossnets.datasets import fingerprint, image_folder, read_triplets_csv
 from lossnets.datasets.sources import FolderImages
-from lossnets.errors import ConfigError
+from lossnets.errors import ConfigError, DataChangedError
 from lossnets.gradients.training.data import find_pictures
 from lossnets.gradients.training.profiles import profile
 from lossnets.gradients.training.train import train_pgn

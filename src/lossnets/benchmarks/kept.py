@@ -7,11 +7,7 @@ import contextlib
 import copy
 from collections.abc import Iterator
 
-from lossnets.errors import DataError
-
-
-class DataChangedError(DataError):
-    """The data of a run became others while it was at work; nothing of it counts."""
+from lossnets.errors import DataChangedError
 
 
 class KeepsData(abc.ABC):

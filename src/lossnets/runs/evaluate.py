@@ -12,8 +12,7 @@ import numpy as np
 
 from lossnets.benchmarks.base import Benchmark, Evaluation, Score
 from lossnets.benchmarks.engine.fit import Execution
-from lossnets.benchmarks.kept import DataChangedError
-from lossnets.errors import DataError, WeightsError
+from lossnets.errors import DataChangedError, DataError, WeightsError
 from lossnets.runs.benchmarks import BenchmarkChoice
 from lossnets.runs.environment import PeakMemory, environment
 from lossnets.runs.folders import run_folder

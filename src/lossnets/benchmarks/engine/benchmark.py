@@ -25,9 +25,8 @@ from lossnets.benchmarks.base import (
 )
 from lossnets.benchmarks.engine.fit import BEST, LAST, LOG, MODEL, Execution, Fitted, fit
 from lossnets.benchmarks.engine.task import Task
-from lossnets.benchmarks.kept import DataChangedError
 from lossnets.benchmarks.tensors import write_tensors
-from lossnets.errors import ConfigError, LossnetsError
+from lossnets.errors import ConfigError, DataChangedError, LossnetsError
 from lossnets.losses import ImageLoss, LossSpec, load_loss
 from lossnets.processes import undisturbed
 

@@ -35,7 +35,6 @@ import torch
 from torch import Tensor
 
 from lossnets.benchmarks.base import Progress
-from lossnets.benchmarks.kept import DataChangedError
 from lossnets.benchmarks.similarity.trained import (
     TRUNK_FILE,
     ChannelDistances,
@@ -60,7 +59,7 @@ from lossnets.benchmarks.similarity.training_loop import (
 )
 from lossnets.benchmarks.tensors import read_tensors
 from lossnets.datasets.similarity import TwoAFCSet
-from lossnets.errors import ConfigError, DataError, unknown_name
+from lossnets.errors import ConfigError, DataChangedError, DataError, unknown_name
 from lossnets.home import make_folder
 from lossnets.version import __version__
 
