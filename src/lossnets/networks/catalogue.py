@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lossnets.content import content_of
 from lossnets.download import HUB
 from lossnets.errors import ConfigError, WeightsError, unknown_name
 from lossnets.networks.describe import without_data
@@ -108,6 +109,11 @@ def register_network(
         input_size=size,
     )
     _USER[name] = _UserNetwork(build, NetworkSpec(name, "user", weights, points=tuple(points)))
+
+
+def builder_sha256(name: str) -> str:
+    """Hash of the function that builds a registered network, as it is now; empty for those of libraries."""
+    return content_of(_USER[name].build).sha256 if name in _USER else ""
 
 
 def study_networks() -> list[str]:

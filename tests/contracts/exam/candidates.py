@@ -25,9 +25,9 @@ def squeeze() -> nn.Module:
     return plain.torchvision_model("squeezenet1_1")
 
 
-def _head(name: str) -> Callable[[], list[Tensor]]:
+def _head(name: str, version: str = "0.1") -> Callable[[], list[Tensor]]:
     def read() -> list[Tensor]:
-        state = torch.load(lpips_head_file(name), weights_only=True, map_location="cpu")
+        state = torch.load(lpips_head_file(name, version), weights_only=True, map_location="cpu")
         return [value.flatten() for value in state.values()]
 
     return read
@@ -127,6 +127,14 @@ CANDIDATES = [
     _squeeze(":unit-sort", plain.unit_sort, smooth=False),
     _squeeze(":unit-spatial+mean", plain.spatial_and_unit_mean),
     _squeeze(":input=raw", plain.spatial, plain.RAW),
+    _named("squeezenet1_1/features.4:weights=random-0:pooling=avg",
+           plain.perceptual(lambda: plain.averaging("squeezenet1_1"), {"features.4": 1.0})),
+    _named("squeezenet1_1/features.1:weights=random-0:channels=per-channel",
+           plain.each_channel(plain.perceptual(squeeze, {"features.1": 1.0}))),
+    Candidate("lpips:squeezenet1_1:weights=random-0:version=0.0",
+              lambda **o: LPIPS("squeeze", "0.0", weights="random-0", **o),
+              plain.perceptual(squeeze, {f"features.{k}": 1.0 for k in (1, 4, 7, 9, 10, 11, 12)},
+                               scaling=plain.HALVES, heads=_head("squeezenet1_1", "0.0"))),
     _named("squeezenet1_1/features.1:lpips:weights=random-0:dtype=bfloat16", None, smooth=False, rounding=40),
     Candidate(
         "lpips:squeezenet1_1:weights=random-0",

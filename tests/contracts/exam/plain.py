@@ -5,6 +5,7 @@ Networks come from torchvision and timm; weights are drawn from the seed, as `ra
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -46,6 +47,27 @@ def timm_model(name: str) -> nn.Module:
         torch.manual_seed(0)
         model = timm.create_model(name, pretrained=False, dynamic_img_size=True)
     return model.double().eval().requires_grad_(False)
+
+
+@cache
+def averaging(name: str) -> nn.Module:
+    """The model with average in place of maximum pooling."""
+    model = copy.deepcopy(torchvision_model(name))
+    for path, module in list(model.named_modules()):
+        if isinstance(module, nn.MaxPool2d):
+            pool = nn.AvgPool2d(module.kernel_size, module.stride, module.padding, module.ceil_mode)
+            model.set_submodule(path, pool)
+    return model
+
+
+def each_channel(loss: Loss) -> Loss:
+    """Every channel as a grey image of its own; the mean over them."""
+
+    def mean_over_channels(x: Tensor, y: Tensor) -> Tensor:
+        pairs = [[v[:, k : k + 1].expand(-1, 3, -1, -1) for v in (x, y)] for k in range(x.shape[1])]
+        return torch.stack([loss(*pair) for pair in pairs]).mean(0)
+
+    return mean_over_channels
 
 
 def features(model: nn.Module, images: Tensor, paths: Sequence[str], scaling: tuple) -> list[Tensor]:

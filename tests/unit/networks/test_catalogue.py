@@ -194,6 +194,19 @@ class TestRegister:
             want = self.build()[:2]((x - 0.5) / 0.25)
         torch.testing.assert_close(network(x)["1"], want)
 
+    def test_what_the_builder_reads_counts_each_time(self):
+        settings = {"slope": 0.1}
+
+        def build():
+            torch.manual_seed(7)
+            return nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(settings["slope"]))
+
+        register_network("mine", build, points=["1"], mean=[0.0] * 3, std=[1.0] * 3)
+        x = torch.rand(1, 3, 8, 8)
+        for slope in (0.1, 0.9):
+            settings["slope"] = slope
+            torch.testing.assert_close(load_network("mine")(x)["1"], build()(x).detach())
+
     def test_names(self):
         with pytest.raises(ConfigError, match="'vgg16' exists already"):
             register_network("vgg16", self.build)
