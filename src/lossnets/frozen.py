@@ -44,7 +44,9 @@ class Follower:
         self.dtype = dtype
         probe = torch.frombuffer(bytearray(os.urandom(_PROBE)), dtype=torch.uint8).to(device, torch.float32)
         wanted = probe.cpu().clone()
+        address = probe.data_ptr()
         moved = move(probe)
+        self.in_place = moved is probe and moved.data_ptr() != address  # share_memory
         self.stays = moved.is_meta
         self.device = device if self.stays else moved.device
         # Values that no memory holds by chance: a move that loses them loses those of the weights, too.

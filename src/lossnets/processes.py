@@ -13,9 +13,6 @@ from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-import numpy as np
-import torch
-
 _lock = threading.Lock()
 
 
@@ -39,21 +36,32 @@ def undisturbed() -> Iterator[None]:
     Environment, filters of warnings, start method of processes, random numbers of Python, NumPy and torch.
     As a decorator it holds for a function.
     """
-    environment, method = dict(os.environ), _start_method()
-    ours, numpys = random.getstate(), np.random.get_state()
-    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    devices = list(range(torch.cuda.device_count())) if started else []
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=devices):
+    environment, method, ours = dict(os.environ), _start_method(), random.getstate()
+    with warnings.catch_warnings(), _random_states():
         try:
             yield
         finally:
             random.setstate(ours)
-            np.random.set_state(numpys)
             for name in os.environ.keys() - environment.keys():
                 del os.environ[name]
             os.environ.update({k: v for k, v in environment.items() if os.environ.get(k) != v})
             if method is None and _start_method() is not None:
                 multiprocessing.set_start_method(None, force=True)  # undecided again
+
+
+@contextlib.contextmanager
+def _random_states() -> Iterator[None]:
+    """Keep the random states of NumPy and torch, where they are imported at all."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    states = numpy.random.get_state() if numpy is not None else None
+    started = torch is not None and torch.cuda.is_initialized()
+    devices = list(range(torch.cuda.device_count())) if torch is not None and started else []
+    with torch.random.fork_rng(devices=devices) if torch is not None else contextlib.nullcontext():
+        try:
+            yield
+        finally:
+            if numpy is not None:
+                numpy.random.set_state(states)
 
 
 @contextlib.contextmanager

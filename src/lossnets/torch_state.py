@@ -78,8 +78,10 @@ class _Held:
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._inside == 0 and self._read() not in self._same:
-                self._before.append(self._read())
+            set_now = self._read()
+            if set_now not in self._same:
+                if not self._before:
+                    self._before.append(set_now)
                 self._write(self._wanted)
             self._inside += 1
 
@@ -231,6 +233,13 @@ def _keep_precision(result: Tensor, border: Sequence[object]) -> None:
         node.register_prehook(lambda _: _switch_off(device))
         node.register_hook(lambda gradients, _: _switch_back(gradients, border))
         stack.extend(following for following, _ in node.next_functions)
+
+
+def restore_precision() -> None:
+    """Take back what a backward pass has switched off that ended in an error, before it could do so."""
+    if _precision.before and not torch.compiler.is_compiling() and torch._C._current_graph_task_id() == -1:
+        while _precision.before:
+            _precision.before.pop().close()
 
 
 def _switch_off(device: str) -> None:

@@ -112,6 +112,7 @@ class PerceptualGradientNetwork(GradientNetwork):
         std: per channel.
         settings: of the backbone.
 
+    >>> import torch
     >>> pgn = PerceptualGradientNetwork("shuffled", width=8, blocks=1)
     >>> x, y = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
     >>> pgn.proxy(x, y).shape, pgn.gradient(x, y).shape

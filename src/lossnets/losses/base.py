@@ -29,6 +29,7 @@ from lossnets.torch_state import (
     keep_precision,
     operations_are_watched,
     products_are_rounded,
+    restore_precision,
 )
 
 NUMERICS_VERSION = 1
@@ -137,6 +138,7 @@ class ImageLoss(nn.Module, abc.ABC):
             raise ConfigError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         images = self._prepare(input, "input")
         other = self._target(target, input)
+        restore_precision()
         rounded = not torch.compiler.is_compiling() and products_are_rounded()
         exact = exact_products() if rounded else contextlib.nullcontext()
         with exact, torch.autocast(images.device.type, enabled=False), self._arithmetic():
@@ -224,7 +226,7 @@ class ImageLoss(nn.Module, abc.ABC):
         if torch.compiler.is_compiling():
             return target
         state, signature = self._state(), self._signature(exact=False)
-        if target.signature.split("|")[0] == self.name and target.state != state:
+        if target.state != state and _but_weights(target.signature) == _but_weights(signature):
             raise EncodingError(
                 "the encoded target is stale: the weights of the loss that made it are not those that this "
                 "loss has now; encode it again"
@@ -304,6 +306,11 @@ class ImageLoss(nn.Module, abc.ABC):
         if output == "map" or self.reduction == "none":
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
+
+
+def _but_weights(signature: str) -> list[str]:
+    """What a signature says apart from the weights."""
+    return [part for part in signature.split("|") if not part.startswith(("weights:", "code:"))]
 
 
 def check_beside(images: Tensor, name: str, own: Tensor) -> None:

@@ -167,6 +167,8 @@ class LossNetwork(nn.Module):
         A trainable one obeys its host, and is refused once it was moved without its values.
         """
         follower = Follower(fn, self.mean.device, self._own_dtype)
+        if follower.in_place:
+            self.loaded_content()
         constants = tuple(follower.exact(tensor) for tensor in self._constants())
         put = None if self.trainable else follower.moved(self.stages)
         if self.trainable or put is not None:
@@ -320,6 +322,7 @@ class LossNetwork(nn.Module):
         Raises:
             ImageError: the layers fail on images of this size.
 
+        >>> from lossnets.networks import load_network
         >>> network = load_network("squeezenet1_1", ["features.1"], weights="random-0")
         >>> network.ignored_border(64, 65)
         (1, 0)

@@ -221,7 +221,7 @@ def test_trainable_all_trains_network_and_head() -> None:
     assert all(p.grad is not None for p in loss.parameters())
     torch.optim.SGD(loss.parameters(), lr=0.1).step()
     assert loss.signature() != before
-    with pytest.raises(ValueError, match="stale"):
+    with pytest.raises(ValueError, match="made by another loss"):
         loss(x, encoded)
     assert loss.train().network.training
     with pytest.raises(ConfigError, match="frozen network"):
