@@ -32,6 +32,9 @@ _PLAIN = (
 )  # fmt: skip
 _SAME_EVERYWHERE = ("torch", "torchvision", "timm", "numpy", "lossnets")
 """Libraries whose functions count by name alone; of others the version counts as well."""
+_DYNAMIC = frozenset((
+    "globals", "eval", "exec", "vars", "__import__", "import_module", "environ", "getenv", "open",
+))  # fmt: skip
 _NOT_CONTENT = frozenset((
     "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__annotate__",
     "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__parameters__",
@@ -105,9 +108,9 @@ class _Walk:
 
     def add(self, value: Any) -> None:
         """Hash one value."""
-        if isinstance(value, _PLAIN):
+        if type(value) in _PLAIN:
             self._text(f"{type(value).__name__}:{value!r}")
-        elif isinstance(value, float):
+        elif type(value) is float:
             self._text(f"float:{value.hex()}")
         elif isinstance(value, type):
             self._class(value)
@@ -137,17 +140,24 @@ class _Walk:
     def _object(self, value: Any) -> None:
         if isinstance(value, Tensor):
             self._tensor(value)
-        elif isinstance(value, np.ndarray) and value.dtype != object:
+        elif type(value) is np.ndarray and value.dtype != object:
             self._text(f"array:{value.dtype.str}:{value.shape}")
             self._bytes(np.ascontiguousarray(value).tobytes())
         elif isinstance(value, nn.Module):
             self._module(value)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, (dict, types.MappingProxyType)):
+            self._subclass(value, (dict, types.MappingProxyType))
             self._mapping(value)
         elif isinstance(value, (list, tuple, deque)):
-            self._sequence(type(value).__name__, value)
+            self._subclass(value, (list, tuple, deque))
+            self._sequence("sequence", value)
         elif isinstance(value, (set, frozenset)):
+            self._subclass(value, (set, frozenset))
             self._sequence("set", sorted(content_of(item).sha256 for item in value))
+        elif isinstance(value, (float, *_PLAIN)):  # a number or text with more to it
+            base = next(kind for kind in (float, *_PLAIN) if isinstance(value, kind))
+            self._subclass(value, ())
+            self.add(base(value) if base in (float, int, str, bytes, complex) else repr(value))
         elif isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, types.CodeType):
@@ -156,6 +166,13 @@ class _Walk:
             self._package(value)
         else:
             self._other(value)
+
+    def _subclass(self, value: Any, plain: tuple[type, ...]) -> None:
+        """What a container, number or text of a class of its own has besides its content."""
+        if type(value) not in plain:
+            self.add(type(value))
+            self.add(getattr(value, "__dict__", None))
+            self.add(getattr(value, "default_factory", None))
 
     def _sequence(self, kind: str, values: Iterable[Any]) -> None:
         items = list(values)
@@ -171,8 +188,15 @@ class _Walk:
 
     def _tensor(self, tensor: Tensor, *, value_of_module: bool = False) -> None:
         self._text(f"tensor:{tuple(tensor.shape)}:{tensor.is_floating_point()}")
-        if tensor.is_meta or tensor.is_sparse or tensor.is_quantized or tensor.is_nested:
-            self._text(f"{tensor.layout}:{tensor!r}")
+        if not value_of_module:
+            self._text(str(tensor.dtype))
+        if tensor.is_meta:
+            self._text("meta")
+        elif tensor.is_quantized:
+            self._sequence("quantized", (tensor.int_repr(), tensor.dequantize()))
+        elif tensor.layout != torch.strided:
+            self._text(str(tensor.layout))
+            self._tensor(tensor.detach().to_dense(), value_of_module=value_of_module)
         else:
             self._bytes(tensor_bytes(tensor), value_of_module=value_of_module)
 
@@ -194,18 +218,29 @@ class _Walk:
     def _globals(self, function: types.FunctionType) -> None:
         """The globals that the code names, and of modules of the user's own the attributes that it names."""
         names = sorted(_names(function.__code__))
+        if not _DYNAMIC.isdisjoint(names):  # it may read anything
+            self._unidentified(function)
+        imported = [n for n in names if n in sys.modules and not _is_installed(n)]
+        for name in imported:
+            self._attributes(sys.modules[name], names)
         for name in names:
             if name not in function.__globals__:
                 continue
             value = function.__globals__[name]
             self._text(f"global:{name}")
             if isinstance(value, types.ModuleType) and not _is_installed(value.__name__):
-                for attribute in names:
-                    if attribute in vars(value):
-                        self._text(f"attribute:{attribute}")
-                        self.add(vars(value)[attribute])
+                self._attributes(value, names)
+                if "getattr" in names:  # by a name that the code does not show
+                    self._unidentified(function)
             else:
                 self.add(value)
+
+    def _attributes(self, module: types.ModuleType, names: Iterable[str]) -> None:
+        """What code that names these reads of a module of the user's own."""
+        for attribute in names:
+            if attribute in vars(module):
+                self._text(f"attribute:{attribute}")
+                self.add(vars(module)[attribute])
 
     def _code(self, code: types.CodeType) -> None:
         self._text("code")
@@ -284,6 +319,8 @@ class _Walk:
             self._sequence("partial", (value.func, value.args, value.keywords))
         elif isinstance(value, types.MethodType):
             self._sequence("method", (value.__func__, value.__self__))
+        elif isinstance(value, functools._lru_cache_wrapper):
+            self._sequence("cached", (value.__wrapped__,))
         elif isinstance(value, (staticmethod, classmethod)):
             self._sequence(type(value).__name__, (value.__func__,))
         elif isinstance(value, property):
@@ -317,6 +354,8 @@ class _Walk:
             self.add(type(value))
             self.add(made)
             self.add(arguments)
+            if not _is_installed(type(value).__module__):  # what is pickled may leave something out
+                self.add(getattr(value, "__dict__", None))
             for part in rest:
                 self.add(
                     list(part) if isinstance(part, types.GeneratorType) or hasattr(part, "__next__") else part

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +23,7 @@ Move = Callable[[Tensor], Tensor]
 
 _TENSORS = ("_parameters", "_buffers")
 _TABLES = (*_TENSORS, "_modules", "_forward_hooks", "_forward_pre_hooks")
-_SAMPLE = 16
+_COLUMNS = 509  # a prime: rows of weights that change places change the sums
 _PROBE = 64
 
 
@@ -99,12 +100,16 @@ class ContentWatch:
     """The content of a frozen module, hashed once and again only after a change.
 
     A look costs a small part of a pass through the network. It sees each tensor's place in memory, its
-    version counter and a few of its bytes (``.data`` bypasses the counter), and each module's attributes,
-    hooks and children. Old memory is held until the next look, so that no address is given twice.
+    version counter and sums over its bytes (``.data`` and NumPy bypass the counter), and each module's
+    attributes, hooks and children. Old memory is held until the next look, so that no address is given
+    twice.
 
     Args:
         module: what is watched.
         constants: gives tensors that belong to it.
+
+    Attributes:
+        open: whether hooks run in it, whose code may read what no look sees.
     """
 
     def __init__(self, module: nn.Module, constants: Callable[[], tuple[Tensor, ...]] = tuple) -> None:
@@ -118,7 +123,10 @@ class ContentWatch:
         self._parts = [(own, *_holdings(own), [own[table] for table in _TABLES]) for own in parts]
         tensors = [t for own in parts for table in _TENSORS for t in own[table].values() if t is not None]
         self._extra = self._constants()
-        self._tensors = [_Sight(tensor) for tensor in (*tensors, *self._extra) if not tensor.is_meta]
+        seen = [tensor for tensor in (*tensors, *self._extra) if not tensor.is_meta]
+        self._tensors = [_Sight(tensor) for tensor in seen]
+        self._norms = _norms(seen)
+        self.open = any(own["_forward_hooks"] or own["_forward_pre_hooks"] for own in parts)
 
     def unchanged(self) -> bool:
         """Whether nothing has changed since the last look, as far as a look can tell."""
@@ -132,7 +140,8 @@ class ContentWatch:
         except Exception:  # an attribute that is another one now, and does not compare
             return False
         same = all(a is b for a, b in zip(self._constants(), self._extra, strict=True))
-        return same and all(sight.unchanged() for sight in self._tensors)
+        same = same and all(sight.unchanged() for sight in self._tensors)
+        return same and _norms([sight.tensor for sight in self._tensors]) == self._norms
 
     def content(self, *, exact: bool = False) -> Content:
         """What the module holds now.
@@ -141,7 +150,8 @@ class ContentWatch:
             exact: hash every value again, also where a look finds no change.
         """
         if self._content is None or exact or not self.unchanged():
-            self._content = content_of((self._module, *self._constants()))
+            numbers = [tensor.flatten().tolist() for tensor in self._constants()]
+            self._content = content_of((self._module, numbers))
             self._look()
         return self._content
 
@@ -152,23 +162,37 @@ def _holdings(own: dict[str, Any]) -> tuple[list[Any], list[Any]]:
 
 
 class _Sight:
-    """Where a tensor lies, its version, and its first and last bytes."""
+    """Where a tensor lies, its version, and sums over all of its bytes."""
 
-    __slots__ = ("address", "memory", "samples", "seen", "tensor", "version")
+    __slots__ = ("address", "memory", "sums", "tensor", "version", "words")
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
-        self.memory = tensor.untyped_storage()  # held, so that the addresses below stay readable
+        self.memory = tensor.untyped_storage()  # held, so that the address below stays readable
         self.address = tensor.data_ptr()
         self.version = 0 if tensor.is_inference() else tensor._version
-        size = tensor.numel() * tensor.element_size()
-        readable = tensor.device.type == "cpu" and size >= _SAMPLE
-        places = dict.fromkeys((self.address, self.address + size - _SAMPLE)) if readable else ()
-        self.samples = [(ctypes.c_char * _SAMPLE).from_address(place) for place in places]
-        self.seen = [sample.raw for sample in self.samples]
+        size = tensor.numel() * tensor.element_size() if tensor.device.type == "cpu" else 0
+        place = (ctypes.c_char * size).from_address(self.address) if size else b""
+        self.words = np.frombuffer(place, np.uint8 if size % 8 else np.uint64)
+        self.sums = self._sums()
+
+    def _sums(self) -> bytes:
+        """The bytes themselves of small tensors; of others sums over every 509th word, and the last words."""
+        whole = len(self.words) // _COLUMNS * _COLUMNS
+        if whole < 4 * _COLUMNS:
+            return self.words.tobytes()
+        columns = self.words[:whole].reshape(-1, _COLUMNS).sum(0, dtype=np.uint64)
+        return columns.tobytes() + self.words[whole:].tobytes()
 
     def unchanged(self) -> bool:
         tensor = self.tensor
-        if tensor.data_ptr() != self.address or [sample.raw for sample in self.samples] != self.seen:
+        if tensor.data_ptr() != self.address:
             return False
-        return (0 if tensor.is_inference() else tensor._version) == self.version
+        version = 0 if tensor.is_inference() else tensor._version
+        return version == self.version and self._sums() == self.sums
+
+
+def _norms(tensors: list[Tensor]) -> list[float]:
+    """One number for each tensor that is not in the memory of this processor."""
+    away = [t for t in tensors if t.device.type not in ("cpu", "meta") and t.is_floating_point()]
+    return torch.stack(torch._foreach_norm(away)).tolist() if away else []

@@ -199,6 +199,7 @@ class LossNetwork(nn.Module):
         Args:
             exact: hash every value again; else only where a look at it shows a change.
         """
+        exact = exact or self._watch.open or isinstance(self.stages, HookedStages)  # code of the user's own
         if not self._as_built:
             return self._watch.content(exact=exact)
         self._as_built = False
@@ -224,7 +225,7 @@ class LossNetwork(nn.Module):
 
     def content_parts(self) -> tuple[object, ...]:
         """What `lossnets.content.content_of` reads of the network."""
-        return (self.stages, *self._constants())
+        return (self.stages, [tensor.flatten().tolist() for tensor in self._constants()])
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: everything but the watch, which holds addresses of this process."""
@@ -368,9 +369,9 @@ class LossNetwork(nn.Module):
             self.check_size(images.shape[2], images.shape[3])
         if images.dtype == torch.uint8:
             images = images / 255.0
-        return {
-            tap.name: f for tap, f in zip(self.taps, self.features(images.to(self.mean.dtype)), strict=True)
-        }
+        with torch.autocast(images.device.type, enabled=False):
+            maps = list(self.features(images.to(self.mean.dtype)))
+        return {tap.name: features for tap, features in zip(self.taps, maps, strict=True)}
 
     def extra_repr(self) -> str:
         """What the network is, for ``print``."""

@@ -84,6 +84,7 @@ class Candidate:
         second: whether it has second derivatives with ``double_backward=True``.
         smooth: whether second derivatives exist (not for absolute values and sorted features).
         predicts: whether its gradient is predicted, and is no derivative.
+        slow: examined in the slow part of the tests only; others of its kind are examined always.
         traceable: whether a compiler can follow all of its code.
         rounding: factor to the exam's tolerances, for layers that compute in half precision.
     """
@@ -95,6 +96,7 @@ class Candidate:
     second: bool = True
     smooth: bool = True
     predicts: bool = False
+    slow: bool = False
     traceable: bool = True
     rounding: float = 1.0
 
@@ -119,22 +121,22 @@ CANDIDATES = [
     _named("pixel:ssim", plain.structural, network=False),
     _named("pixel:bce", plain.cross_entropy, network=False),
     _squeeze("", plain.spatial),
-    _squeeze(":l1", plain.absolute, smooth=False),
-    _squeeze(":l2", plain.euclidean),
+    _squeeze(":l1", plain.absolute, smooth=False, slow=True),
+    _squeeze(":l2", plain.euclidean, slow=True),
     _squeeze(":lpips", plain.lpips_like),
     _squeeze(":gram", plain.gram),
-    _squeeze(":mean", plain.mean),
+    _squeeze(":mean", plain.mean, slow=True),
     _squeeze(":unit-sort", plain.unit_sort, smooth=False),
-    _squeeze(":unit-spatial+mean", plain.spatial_and_unit_mean),
-    _squeeze(":input=raw", plain.spatial, plain.RAW),
+    _squeeze(":unit-spatial+mean", plain.spatial_and_unit_mean, slow=True),
+    _squeeze(":input=raw", plain.spatial, plain.RAW, slow=True),
     _named("squeezenet1_1/features.4:weights=random-0:pooling=avg",
-           plain.perceptual(lambda: plain.averaging("squeezenet1_1"), {"features.4": 1.0})),
+           plain.perceptual(lambda: plain.averaging("squeezenet1_1"), {"features.4": 1.0}), slow=True),
     _named("squeezenet1_1/features.1:weights=random-0:channels=per-channel",
-           plain.each_channel(plain.perceptual(squeeze, {"features.1": 1.0}))),
+           plain.each_channel(plain.perceptual(squeeze, {"features.1": 1.0})), slow=True),
     Candidate("lpips:squeezenet1_1:weights=random-0:version=0.0",
               lambda **o: LPIPS("squeeze", "0.0", weights="random-0", **o),
               plain.perceptual(squeeze, {f"features.{k}": 1.0 for k in (1, 4, 7, 9, 10, 11, 12)},
-                               scaling=plain.HALVES, heads=_head("squeezenet1_1", "0.0"))),
+                               scaling=plain.HALVES, heads=_head("squeezenet1_1", "0.0")), slow=True),
     _named("squeezenet1_1/features.1:lpips:weights=random-0:dtype=bfloat16", None, smooth=False, rounding=40),
     Candidate(
         "lpips:squeezenet1_1:weights=random-0",
@@ -158,7 +160,7 @@ CANDIDATES = [
     Candidate("own network read through hooks", lambda **o: _own(odd_module, "first", **o),
               _own_reference(odd_module, "first", plain.spatial), traceable=False),
     Candidate("gradient network, distilled", lambda **o: PGNLoss.from_pretrained(**o), None, second=False,
-              predicts=True),
+              predicts=True, slow=True),
     Candidate("gradient network, proxy", lambda **o: PGNLoss(_proxy(), **o), None, second=False,
               predicts=True),
 ]  # fmt: skip

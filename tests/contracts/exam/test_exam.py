@@ -113,7 +113,10 @@ def _examine(candidate: Candidate, names: list[str]) -> None:
     )
 
 
-every = pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda c: c.name)
+every = pytest.mark.parametrize(
+    "candidate",
+    [pytest.param(c, id=c.name, marks=[pytest.mark.slow] if c.slow else []) for c in CANDIDATES],
+)
 
 
 @every
