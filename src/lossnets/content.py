@@ -32,6 +32,7 @@ _PLAIN = (
 )  # fmt: skip
 _SAME_EVERYWHERE = ("torch", "torchvision", "timm", "numpy", "lossnets")
 """Libraries whose functions count by name alone; of others the version counts as well."""
+_CONTAINERS = (dict, types.MappingProxyType, list, tuple, deque, set, frozenset)
 _DYNAMIC = frozenset((
     "globals", "eval", "exec", "vars", "__import__", "import_module", "environ", "getenv", "open",
 ))  # fmt: skip
@@ -145,27 +146,29 @@ class _Walk:
             self._bytes(np.ascontiguousarray(value).tobytes())
         elif isinstance(value, nn.Module):
             self._module(value)
-        elif isinstance(value, (dict, types.MappingProxyType)):
-            self._subclass(value, (dict, types.MappingProxyType))
-            self._mapping(value)
-        elif isinstance(value, (list, tuple, deque)):
-            self._subclass(value, (list, tuple, deque))
-            self._sequence("sequence", value)
-        elif isinstance(value, (set, frozenset)):
-            self._subclass(value, (set, frozenset))
-            self._sequence("set", sorted(content_of(item).sha256 for item in value))
-        elif isinstance(value, (float, *_PLAIN)):  # a number or text with more to it
-            base = next(kind for kind in (float, *_PLAIN) if isinstance(value, kind))
-            self._subclass(value, ())
-            self.add(base(value) if base in (float, int, str, bytes, complex) else repr(value))
+        elif isinstance(value, _CONTAINERS):
+            self._container(value)
         elif isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, types.CodeType):
             self._code(value)
         elif isinstance(value, types.ModuleType):
             self._package(value)
+        elif isinstance(value, (float, int, str, bytes)):  # a number or text with more to it
+            self._subclass(value, ())
+            base: Any = next(kind for kind in (float, int, str, bytes) if isinstance(value, kind))
+            self.add(base(value))
         else:
             self._other(value)
+
+    def _container(self, value: Any) -> None:
+        self._subclass(value, _CONTAINERS)
+        if isinstance(value, (dict, types.MappingProxyType)):
+            self._mapping(value)
+        elif isinstance(value, (set, frozenset)):
+            self._sequence("set", sorted(content_of(item).sha256 for item in value))
+        else:
+            self._sequence("sequence", value)
 
     def _subclass(self, value: Any, plain: tuple[type, ...]) -> None:
         """What a container, number or text of a class of its own has besides its content."""

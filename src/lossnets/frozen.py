@@ -172,17 +172,19 @@ class _Sight:
         self.address = tensor.data_ptr()
         self.version = 0 if tensor.is_inference() else tensor._version
         size = tensor.numel() * tensor.element_size() if tensor.device.type == "cpu" else 0
-        place = (ctypes.c_char * size).from_address(self.address) if size else b""
-        self.words = np.frombuffer(place, np.uint8 if size % 8 else np.uint64)
+        place: Any = (ctypes.c_char * size).from_address(self.address) if size else b""
+        self.words: Any = np.frombuffer(place, np.uint8 if size % 8 else np.uint64)
         self.sums = self._sums()
 
     def _sums(self) -> bytes:
         """The bytes themselves of small tensors; of others sums over every 509th word, and the last words."""
         whole = len(self.words) // _COLUMNS * _COLUMNS
+        rest: bytes = self.words[whole:].tobytes()
         if whole < 4 * _COLUMNS:
-            return self.words.tobytes()
-        columns = self.words[:whole].reshape(-1, _COLUMNS).sum(0, dtype=np.uint64)
-        return columns.tobytes() + self.words[whole:].tobytes()
+            all_of_it: bytes = self.words.tobytes()
+            return all_of_it
+        columns: bytes = self.words[:whole].reshape(-1, _COLUMNS).sum(0, dtype=np.uint64).tobytes()
+        return columns + rest
 
     def unchanged(self) -> bool:
         tensor = self.tensor

@@ -290,7 +290,7 @@ class PGNLoss(ImageLoss):
         return {key: value for key, value in self.__dict__.items() if key != "_watch"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self._watch = ContentWatch(self.pgn)
 
     def extra_repr(self) -> str:

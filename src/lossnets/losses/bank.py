@@ -202,7 +202,8 @@ def _group(
     groups: dict[tuple[object, ...], list[PerceptualLoss]] = defaultdict(list)
     alone: list[ImageLoss] = []
     for loss in losses:
-        if isinstance(loss, PerceptualLoss) and not loss.spec.function:
+        shares = isinstance(loss, PerceptualLoss) and not loss.spec.function and loss.trainable != "all"
+        if isinstance(loss, PerceptualLoss) and shares and not loss.network.changed():
             groups[_key(loss)].append(loss)
         else:
             alone.append(loss)
@@ -219,7 +220,6 @@ def _key(loss: PerceptualLoss) -> tuple[object, ...]:
     """What decides the features: network, weights, input normalisation, type, colours."""
     network = loss.network
     mean, std = (tuple(b.flatten().tolist()) for b in (network.mean, network.std))
-    own = id(loss) if loss.trainable == "all" or network.changed() else None
-    settings = (network.dtype, loss.spec.channels, loss.data_range, own)
+    settings = (network.dtype, loss.spec.channels, loss.data_range)
     # The blueprint as an object: two modules of a user's may have the same name and tensors.
     return (network.blueprint, network.weights_sha256, mean, std, *settings)

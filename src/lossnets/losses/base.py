@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import itertools
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,6 +84,11 @@ class ImageLoss(nn.Module, abc.ABC):
         self.validate = check_validate(validate)
         self.range_tolerance = float(range_tolerance)
         self._validated: set[str] = set()
+        self._handle = _register(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._handle = _register(self)  # a copy is another loss
 
     @property
     def name(self) -> str:
@@ -148,6 +155,8 @@ class ImageLoss(nn.Module, abc.ABC):
                 terms = self._distances(images, other)
             folded = ((tap, self._unfold(term, input.shape[0])) for tap, term in terms)
             result = self._collect(folded, output, per_tap)
+        if torch.compiler.is_compiling() and isinstance(other, EncodedTarget):
+            return _checked_as_it_runs(result, other, self._handle)
         products = rounded or self._has_products or output == "map" or mask is not None
         if products and not operations_are_watched():
             for value in result.values() if per_tap else (result,):
@@ -224,18 +233,9 @@ class ImageLoss(nn.Module, abc.ABC):
                 "Encode the matching batch, or cut it: encoded[a:b]"
             )
         if torch.compiler.is_compiling():
-            return target
-        state, signature = self._state(), self._signature(exact=False)
-        if target.state != state and _but_weights(target.signature) == _but_weights(signature):
-            raise EncodingError(
-                "the encoded target is stale: the weights of the loss that made it are not those that this "
-                "loss has now; encode it again"
-            )
-        if target.signature != signature or target.state != state:
-            raise EncodingError(
-                "the encoded target was made by another loss; encode it with this one.\n"
-                f"  made by: {target.signature}\n  this is: {signature}"
-            )
+            return target  # checked when the compiled code runs, see `forward`
+        self._check_encodable()
+        self._check_maker(target.signature, target.state)
         device = target.embeddings[0][0].device
         if device != images.device:
             raise EncodingError(
@@ -243,6 +243,27 @@ class ImageLoss(nn.Module, abc.ABC):
                 f"move it: encoded.to('{images.device}')"
             )
         return target
+
+    def _check_maker(self, made_by: str, made_in: str) -> None:
+        """Refuse what another loss encoded, or this one with other weights.
+
+        Raises:
+            EncodingError: the signature or the state of the loss that encoded it is another one.
+        """
+        state, signature = self._state(), self._signature(exact=False)
+        if made_in != state and _but_weights(made_by) == _but_weights(signature):
+            raise EncodingError(
+                "the encoded target is stale: the weights of the loss that made it are not those that this "
+                "loss has now; encode it again"
+            )
+        if made_by != signature or made_in != state:
+            raise EncodingError(
+                "the encoded target was made by another loss; encode it with this one.\n"
+                f"  made by: {made_by}\n  this is: {signature}"
+            )
+
+    def _check_encodable(self) -> None:
+        """Refuse encoded targets where it cannot be told what the loss is now."""
 
     def _alike(self, images: Tensor, target: Any) -> Tensor:
         """The target, unless its shape or device is another one than that of the images."""
@@ -278,6 +299,7 @@ class ImageLoss(nn.Module, abc.ABC):
             yield tap, area_resize(term, shape[2], shape[3]) if output == "map" else term.mean((1, 2, 3))
 
     def _mask(self, mask: Tensor, images: Tensor, shape: tuple[int, ...]) -> Tensor:
+        shape = tuple(int(n) for n in shape)  # tensors, while a tracer records them
         allowed = {(shape[0], 1, *shape[2:]), (1, 1, *shape[2:])}
         if not isinstance(mask, Tensor) or tuple(mask.shape) not in allowed:
             got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
@@ -306,6 +328,36 @@ class ImageLoss(nn.Module, abc.ABC):
         if output == "map" or self.reduction == "none":
             return values
         return values.mean() if self.reduction == "mean" else values.sum()
+
+
+_HANDLES = itertools.count()
+_BY_HANDLE: weakref.WeakValueDictionary[int, ImageLoss] = weakref.WeakValueDictionary()
+
+
+def _register(loss: ImageLoss) -> int:
+    """A number by which compiled code finds a loss again."""
+    handle = next(_HANDLES)
+    _BY_HANDLE[handle] = loss
+    return handle
+
+
+@torch.library.custom_op("lossnets::checked_target", mutates_args=())
+def _check_target(like: Tensor, handle: int, signature: str, state: str) -> Tensor:
+    """A zero, if the loss is still the one that encoded the target: a step of compiled code."""
+    _BY_HANDLE[handle]._check_maker(signature, state)
+    return like.new_zeros((), dtype=torch.float32)
+
+
+@_check_target.register_fake
+def _(like: Tensor, handle: int, signature: str, state: str) -> Tensor:  # noqa: ARG001
+    return like.new_zeros((), dtype=torch.float32)
+
+
+def _checked_as_it_runs(result: Any, target: EncodedTarget, handle: int) -> Any:
+    """The result plus 0 of the check; the sum does not change it."""
+    like = target.embeddings[0][0].detach()
+    zero: Tensor = torch.ops.lossnets.checked_target(like, handle, target.signature, target.state)
+    return {tap: v + zero for tap, v in result.items()} if isinstance(result, dict) else result + zero
 
 
 def _but_weights(signature: str) -> list[str]:

@@ -98,8 +98,17 @@ class EncodedTarget:
         count = sum(len(part) for part in parts)
         return replace(first, embeddings=embeddings, shape=(count, *first.shape[1:]))
 
-    def to(self, device: str) -> EncodedTarget:
-        """The same on another device, for caches that live in host memory."""
+    def to(self, device: str | int | torch.device) -> EncodedTarget:
+        """The same on another device, for caches that live in host memory.
+
+        Raises:
+            EncodingError: it is no device; a change of type would round what is kept.
+        """
+        if not isinstance(device, (str, int, torch.device)):
+            raise EncodingError(
+                f"an encoded target is moved to a device, e.g. encoded.to('cuda'); got {device!r}. It stays "
+                "in the type that it was encoded in"
+            )
         return self._map(lambda t: t.to(device))
 
     @property

@@ -20,7 +20,7 @@ from lossnets.losses.perceptual import PerceptualLoss
 from lossnets.losses.pixel import PixelLoss
 from lossnets.losses.spec import LossSpec, parse_loss
 from lossnets.losses.structural import StructuralLoss
-from lossnets.networks import blueprint
+from lossnets.networks import blueprint, network_spec
 from lossnets.networks.load import looks_like_file
 from lossnets.networks.weights import verify_file
 from lossnets.torch_state import standard_state
@@ -123,13 +123,18 @@ def perceptual_distance(
     """Compare two batches by a loss name: (N, C, H, W) x 2 -> (N,).
 
     The loss is loaded once and kept (the last 8, by name, device, range and the content of the files that it
-    names); `clear_cache` lets go.
+    names); `clear_cache` lets go. A network that was registered is built anew each time.
 
     >>> perceptual_distance(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), "pixel:l1").tolist()
     [1.0]
     """
     check_layout(input, "input", channels=None)
     spec = parse_loss(loss)
+    if spec.family == "perceptual" and network_spec(spec.network).library == "user":
+        own: Tensor = load_loss(spec, device=input.device, data_range=data_range, reduction="none")(
+            input, target
+        )
+        return own  # what a user's own code builds may be another network each time
     hashes = tuple(verify_file(path) for path in source_files(spec))
     kept = _kept(str(spec), str(input.device), check_data_range(data_range), hashes)
     distance: Tensor = kept(input, target)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lossnets.distances import Distance
-from lossnets.errors import ConfigError
+from lossnets.errors import ConfigError, EncodingError
 from lossnets.frozen import Follower, Move
 from lossnets.images.contract import RANGE_TOLERANCE, DataRange
 from lossnets.losses.base import NUMERICS_VERSION, ImageLoss, check_beside
@@ -186,7 +186,7 @@ class PerceptualLoss(ImageLoss):
         if len(self.head) == 0:
             return None
         # Projected gradient descent: a step may leave the allowed set.
-        if torch.compiler.is_compiling():  # the gradient passes through, so that no weight is stuck at 0
+        if operations_are_watched():  # the gradient passes through, so that no weight is stuck at 0
             return tuple(w + (w.clamp(min=0) - w).detach() for w in self.head)
         with torch.no_grad():
             for weights in self.head:
@@ -208,6 +208,9 @@ class PerceptualLoss(ImageLoss):
         content = network.content(exact=exact)
         if self.trainable == "all":
             weights = f"TRAINED:state-sha256:{state_sha256(network.stage_state())}"
+            loaded = network.loaded_content()
+            if loaded is None or loaded.structure != content.structure:  # hooks, layers, training mode
+                weights += f":structure:{content.structure}"
         elif content == network.loaded_content():
             weights = f"{network.weights_name}:sha256:{network.weights_sha256}"
         else:
@@ -226,6 +229,13 @@ class PerceptualLoss(ImageLoss):
 
     def _state(self) -> str:
         return f"{self.network.content().sha256}:{self.network.dtype}"
+
+    def _check_encodable(self) -> None:
+        if self.trainable != "none" and operations_are_watched():
+            raise EncodingError(
+                "inside a tracer or a transform of torch.func the weights of a trainable loss cannot be "
+                "compared with those that encoded the target; pass the target's images"
+            )
 
     def _check_place(self, images: Tensor, name: str) -> None:
         self._join_images(images.device)

@@ -114,6 +114,12 @@ def wrap_network(
         )
     if taps is not None and not list(taps):
         raise ConfigError("taps must name at least one extraction point; got none")
+    odd = [key for key, value in module.state_dict().items() if not isinstance(value, Tensor)]
+    if odd:
+        raise ConfigError(
+            f"the state of {type(module).__name__} must be tensors only; {odd[0]!r} is none (quantized "
+            "layers keep packed weights). Wrap the module before it is quantized"
+        )
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         raise WeightsError(
             f"module {type(module).__name__} has tensors on the meta device, which have no values. Build it "
@@ -181,7 +187,22 @@ def looks_like_file(given: Any) -> bool:
     )
 
 
+def _check_initialisation() -> None:
+    """Refuse random weights while somebody has switched off how torch draws them."""
+    names = ("uniform_", "normal_", "trunc_normal_", "constant_", "zeros_", "ones_", "kaiming_uniform_",
+             "kaiming_normal_", "xavier_uniform_", "xavier_normal_")  # fmt: skip
+    off = [name for name in names if getattr(nn.init, name).__module__ != "torch.nn.init"]
+    layers = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm)
+    off += [k.__name__ for k in layers if k.reset_parameters.__module__ != k.__module__]
+    if off:
+        raise WeightsError(
+            f"random weights cannot be drawn: {', '.join(off)} of torch was replaced (as no_init_weights of "
+            "transformers does). Load the loss outside of that context"
+        )
+
+
 def _random_state(plan: Blueprint, seed: int) -> dict[str, Tensor]:
+    _check_initialisation()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         state = dict(plan.rebuild().state_dict())
