@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import functools
 import pickle
 import types
+import typing
 
 import numpy as np
 import pytest
@@ -79,12 +81,54 @@ def hooked(power):
     return layer
 
 
+class Own(dict):
+    scale = 1.0
+
+
+def memoised(power):
+    @functools.lru_cache
+    def helper():
+        return power
+
+    return lambda a: a * helper()
+
+
+def named_tuple(power):
+    return Point(power, 1)
+
+
+class Point(typing.NamedTuple):
+    x: float
+    y: float
+
+
+def own_mapping(power):
+    mapping = Own(p=1)
+    mapping.scale = power
+    return mapping
+
+
+def leaving_out(power):
+    class Partly:
+        def __getstate__(self):
+            return {}
+
+    value = Partly()
+    value.power = power
+    return value
+
+
 MAKERS = {
     "captured": capturing, "default": with_default, "keyword": with_keyword, "object": Callable,
     "method": lambda p: Callable(p).method, "partial": lambda p: functools.partial(with_default(1), p=p),
     "nested": nested, "number": float, "text": str, "list": lambda p: [1, [p]], "mapping": lambda p: {"p": p},
     "set": lambda p: {1.5, p}, "tensor": lambda p: torch.full((2,), float(p)),
     "array": lambda p: np.full(2, float(p)), "attribute of a module": module, "hook": hooked,
+    "memoised helper": memoised, "named tuple": named_tuple, "own mapping": own_mapping,
+    "default factory": lambda p: collections.defaultdict(lambda: p), "left out of pickles": leaving_out,
+    "masked array": lambda p: np.ma.array([1.0, 2.0, 3.0], mask=[p == 3, False, False]),
+    "sparse tensor": lambda p: torch.eye(60).mul(float(p)).to_sparse(),
+    "type of a tensor": lambda p: torch.ones(2, dtype=torch.bool if p == 3 else torch.uint8),
     "class": lambda p: type("Own", (), {"power": p}),
     "generator": lambda p: torch.Generator().manual_seed(int(p)),
 }  # fmt: skip
@@ -121,6 +165,26 @@ def test_attributes_of_own_modules_count(monkeypatch: pytest.MonkeyPatch) -> Non
     settings.SCALE = 2.0
     assert content_of(namespace["distance"]) != before
     assert content_of(namespace["distance"]).unidentified == ()
+
+
+def test_modules_imported_inside_a_function_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    settings = types.ModuleType("own_inner_settings")
+    settings.SCALE = 1.0
+    monkeypatch.setitem(sys.modules, "own_inner_settings", settings)
+    namespace: dict[str, object] = {}
+    exec("def f(a):\n    import own_inner_settings\n    return a * own_inner_settings.SCALE", namespace)
+    before = content_of(namespace["f"])
+    settings.SCALE = 2.0
+    assert content_of(namespace["f"]) != before
+
+
+def test_functions_that_may_read_anything_are_like_nothing_else() -> None:
+    def reading(a):
+        return a * globals()["FACTOR"]
+
+    assert content_of(reading).unidentified == ("builtins.function",)
 
 
 def test_captured_values_that_change_later_count() -> None:

@@ -44,7 +44,7 @@ def cut_loss(loss: PerceptualLoss, count: int) -> PerceptualLoss:
         range_tolerance=loss.range_tolerance,
     )  # fmt: skip
     if loss.spec.family == "perceptual":  # the name says what its network does not know: raw input, head file
-        cut.spec = replace(loss.spec, taps=tuple(taps.items()))
+        cut._spec = replace(loss.spec, taps=tuple(taps.items()))
     return cut
 
 

@@ -78,7 +78,7 @@ class ImageLoss(nn.Module, abc.ABC):
             raise ConfigError(
                 f"range_tolerance must be a share of the range, 0 or more; got {range_tolerance!r}"
             )
-        self.spec = spec
+        self._spec = spec
         self.reduction = reduction
         self.data_range = check_data_range(data_range)
         self.validate = check_validate(validate)
@@ -89,6 +89,26 @@ class ImageLoss(nn.Module, abc.ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._handle = _register(self)  # a copy is another loss
+
+    @property
+    def spec(self) -> LossSpec:
+        """What identifies the loss; cannot be changed, since the loss would not follow."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: LossSpec) -> None:
+        raise ConfigError(
+            f"the spec of a loss cannot be changed; build the other one: load_loss({str(spec)!r})"
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse settings that do not exist when they are made later, too."""
+        if name == "reduction" and value not in _REDUCTIONS:
+            raise ConfigError(f"reduction must be one of {', '.join(_REDUCTIONS)}; got {value!r}")
+        if name == "validate":
+            check_validate(value)
+        checked: Any = check_data_range(value) if name == "data_range" else value
+        super().__setattr__(name, checked)
 
     @property
     def name(self) -> str:

@@ -94,7 +94,7 @@ def _perceptual(spec: LossSpec, options: dict[str, Any]) -> ImageLoss:
         channel_weights=head,
         **options,
     )
-    loss.spec = spec
+    loss._spec = spec
     return loss
 
 

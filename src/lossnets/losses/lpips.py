@@ -85,7 +85,7 @@ class LPIPS(PerceptualLoss):
             range_tolerance=range_tolerance,
         )
         plain = self.spec
-        self.spec = LossSpec(
+        self._spec = LossSpec(
             "lpips", name, plain.taps, plain.distance, plain.weights,
             channels=plain.channels, dtype=plain.dtype, version=version,
         )  # fmt: skip

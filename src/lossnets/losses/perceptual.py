@@ -142,7 +142,7 @@ class PerceptualLoss(ImageLoss):
         if head and self._function.compare == "gram":  # type: ignore[union-attr]
             raise ConfigError("channel_weights have no meaning for compare='gram'; leave them out")
         if channel_weights is not None:
-            self.spec = replace(self.spec, head="custom")
+            self._spec = replace(self.spec, head="custom")
         self._order = tuple(tap.name for tap in self.network.taps)
         self._follow_images = False
         parameters = [nn.Parameter(head[name]) for name in self._order] if head else []

@@ -370,6 +370,18 @@ def _data_assigned(module: nn.Module) -> None:
     parameter.data = parameter.data * 1.5
 
 
+def _data_in_part(module: nn.Module) -> None:
+    """A few weights in the middle of the largest tensor: pruning."""
+    largest = max(module.parameters(), key=lambda parameter: parameter.numel())
+    values = largest.data.flatten() if largest.numel() < 3 else largest.data
+    values[len(values) // 3 : len(values) // 3 + 1] = 0.25
+
+
+def _by_numpy(module: nn.Module) -> None:
+    values = next(module.parameters()).detach().numpy()
+    values[len(values) // 2] = values[0] + 0.5
+
+
 def _under_no_grad(module: nn.Module) -> None:
     with torch.no_grad():
         next(module.parameters()).add_(1)
@@ -420,6 +432,8 @@ def _requantised(module: nn.Module) -> None:
 CHANGES: dict[str, Callable[[nn.Module], None]] = {
     ".data, in place": _data_in_place,
     ".data, assigned": _data_assigned,
+    ".data, a part of it": _data_in_part,
+    "its NumPy array": _by_numpy,
     "under no_grad": _under_no_grad,
     "load_state_dict": _loaded,
     "an optimiser": _optimised,
@@ -775,6 +789,22 @@ def _(exam: Exam) -> Answer:
         except LossnetsError:
             return Answer(value.detach(), x.grad, loss=loss)
     raise AssertionError("images out of range were taken")
+
+
+@situation("torch.compile, a target of other weights", slow=True)
+def _(exam: Exam) -> Answer:
+    loss = exam.make()
+    module = exam.network(loss)
+    encoded = loss.encode(exam.y)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda a, b: loss(a, b), backend="aot_eager")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler, where it takes the code in pieces
+        value = compiled(exam.x, encoded)
+        assert torch.allclose(value, loss(exam.x, encoded), rtol=1e-4)
+        _data_in_part(module)
+        compiled(exam.x, encoded)  # must be refused
+    return Answer(torch.full((len(exam.x),), torch.nan))
 
 
 @situation("make_fx")

@@ -149,6 +149,48 @@ def test_a_trainable_network_that_lost_its_values_is_refused_until_they_are_load
     torch.testing.assert_close(loss(exam.x, exam.y).detach(), value)
 
 
+def test_random_weights_are_refused_while_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.init, "kaiming_uniform_", lambda tensor, *_, **__: tensor)
+    with pytest.raises(WeightsError, match="kaiming_uniform_ of torch was replaced"):
+        load_loss("squeezenet1_1/features.1:weights=random-5")
+
+
+def test_registered_networks_are_built_anew_for_each_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lossnets import perceptual_distance, register_network
+    from lossnets.networks import catalogue
+
+    settings = {"slope": 0.1}
+
+    def build() -> nn.Module:
+        torch.manual_seed(7)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(settings["slope"]))
+
+    monkeypatch.setattr(catalogue, "_USER", dict(catalogue._USER))
+    register_network("slopes", build, points=["1"])
+    exam = exam_of(FAST[0])
+    first = perceptual_distance(exam.x, exam.y, "slopes/1")
+    settings["slope"] = 0.9
+    second = perceptual_distance(exam.x, exam.y, "slopes/1")
+    assert torch.equal(second, load_loss("slopes/1", reduction="none")(exam.x, exam.y))
+    assert not torch.allclose(first, second)
+    catalogue.network_spec.cache_clear()
+
+
+def test_a_bank_computes_a_network_in_training_as_the_loss_does() -> None:
+    exam = exam_of(FAST[0])
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+    from lossnets import wrap_network
+
+    loss = PerceptualLoss(
+        wrap_network(module, ["1"], trainable=True), trainable="all", reduction="none"
+    ).train()
+    plain = loss.signature()
+    found = LossBank([loss]).distances(exam.x, exam.y)
+    torch.testing.assert_close(found[loss.name], loss(exam.x, exam.y).detach(), rtol=1e-5, atol=0)
+    loss.network.stages[0].register_forward_hook(lambda _m, _i, output: output)
+    assert loss.signature() != plain
+
+
 def test_networks_built_without_values_are_refused() -> None:
     original = nn.Module.register_parameter
 
