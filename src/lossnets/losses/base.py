@@ -164,9 +164,10 @@ class ImageLoss(nn.Module, abc.ABC):
         if output not in _OUTPUTS:
             raise ConfigError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         images = self._prepare(input, "input")
+        compiling = torch.compiler.is_compiling()  # asked once: a compiler may take the rest in pieces
         other = self._target(target, input)
         restore_precision()
-        rounded = not torch.compiler.is_compiling() and products_are_rounded()
+        rounded = not compiling and products_are_rounded()
         exact = exact_products() if rounded else contextlib.nullcontext()
         with exact, torch.autocast(images.device.type, enabled=False), self._arithmetic():
             if output == "map" or mask is not None:
@@ -175,7 +176,7 @@ class ImageLoss(nn.Module, abc.ABC):
                 terms = self._distances(images, other)
             folded = ((tap, self._unfold(term, input.shape[0])) for tap, term in terms)
             result = self._collect(folded, output, per_tap)
-        if torch.compiler.is_compiling() and isinstance(other, EncodedTarget):
+        if compiling and isinstance(other, EncodedTarget):
             return _checked_as_it_runs(result, other, self._handle)
         products = rounded or self._has_products or output == "map" or mask is not None
         if products and not operations_are_watched():

@@ -378,7 +378,10 @@ def _data_in_part(module: nn.Module) -> None:
 
 
 def _by_numpy(module: nn.Module) -> None:
-    values = next(module.parameters()).detach().numpy()
+    parameter = next(module.parameters())
+    if parameter.dtype == torch.bfloat16:  # NumPy has no such type
+        raise NotApplicableError
+    values = parameter.detach().numpy()
     values[len(values) // 2] = values[0] + 0.5
 
 
