@@ -164,10 +164,10 @@ class ImageLoss(nn.Module, abc.ABC):
         if output not in _OUTPUTS:
             raise ConfigError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         images = self._prepare(input, "input")
-        compiling = torch.compiler.is_compiling()  # asked once: a compiler may take the rest in pieces
         other = self._target(target, input)
+        zero = self._checked_maker(other) if isinstance(other, EncodedTarget) else None
         restore_precision()
-        rounded = not compiling and products_are_rounded()
+        rounded = not torch.compiler.is_compiling() and products_are_rounded()
         exact = exact_products() if rounded else contextlib.nullcontext()
         with exact, torch.autocast(images.device.type, enabled=False), self._arithmetic():
             if output == "map" or mask is not None:
@@ -176,8 +176,8 @@ class ImageLoss(nn.Module, abc.ABC):
                 terms = self._distances(images, other)
             folded = ((tap, self._unfold(term, input.shape[0])) for tap, term in terms)
             result = self._collect(folded, output, per_tap)
-        if compiling and isinstance(other, EncodedTarget):
-            return _checked_as_it_runs(result, other, self._handle)
+        if zero is not None:  # so that a compiler keeps the check
+            result = {tap: v + zero for tap, v in result.items()} if per_tap else result + zero
         products = rounded or self._has_products or output == "map" or mask is not None
         if products and not operations_are_watched():
             for value in result.values() if per_tap else (result,):
@@ -254,9 +254,7 @@ class ImageLoss(nn.Module, abc.ABC):
                 "Encode the matching batch, or cut it: encoded[a:b]"
             )
         if torch.compiler.is_compiling():
-            return target  # checked when the compiled code runs, see `forward`
-        self._check_encodable()
-        self._check_maker(target.signature, target.state)
+            return target
         device = target.embeddings[0][0].device
         if device != images.device:
             raise EncodingError(
@@ -264,6 +262,20 @@ class ImageLoss(nn.Module, abc.ABC):
                 f"move it: encoded.to('{images.device}')"
             )
         return target
+
+    def _checked_maker(self, target: EncodedTarget) -> Tensor | None:
+        """Refuse a target of another loss or state, by an operation that compiled code does as it runs.
+
+        Returns:
+            0, or None where a tracer or transform follows single operations.
+        """
+        if operations_are_watched() and not torch.compiler.is_compiling():
+            self._check_encodable()
+            self._check_maker(target.signature, target.state)
+            return None
+        like = target.embeddings[0][0].detach()
+        zero: Tensor = torch.ops.lossnets.checked_target(like, self._handle, target.signature, target.state)
+        return zero
 
     def _check_maker(self, made_by: str, made_in: str) -> None:
         """Refuse what another loss encoded, or this one with other weights.
@@ -372,13 +384,6 @@ def _check_target(like: Tensor, handle: int, signature: str, state: str) -> Tens
 @_check_target.register_fake
 def _(like: Tensor, handle: int, signature: str, state: str) -> Tensor:  # noqa: ARG001
     return like.new_zeros((), dtype=torch.float32)
-
-
-def _checked_as_it_runs(result: Any, target: EncodedTarget, handle: int) -> Any:
-    """The result plus 0 of the check; the sum does not change it."""
-    like = target.embeddings[0][0].detach()
-    zero: Tensor = torch.ops.lossnets.checked_target(like, handle, target.signature, target.state)
-    return {tap: v + zero for tap, v in result.items()} if isinstance(result, dict) else result + zero
 
 
 def _but_weights(signature: str) -> list[str]:
