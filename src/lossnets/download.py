@@ -142,6 +142,8 @@ def download(
         )
     if not url.lower().startswith(("http://", "https://")):
         raise error(f"url must begin with http:// or https://, got {url!r}")
+    if not is_address(url):
+        raise error(f"url must name a server, got {url!r}")
     make_folder(destination.parent)
     try:
         with locked(destination.with_name(destination.name + ".lock")):
@@ -161,9 +163,22 @@ def mirrored(url: str, error: type[LossnetsError] = WeightsError) -> str:
     mirror = os.environ.get("HF_ENDPOINT", "").rstrip("/")
     if not mirror or not url.startswith(HUB):
         return url
-    if not mirror.lower().startswith(("http://", "https://")):
-        raise error(f"HF_ENDPOINT must begin with http:// or https://; got {mirror!r}")
+    if not mirror.lower().startswith(("http://", "https://")) or not is_address(mirror):
+        raise error(f"HF_ENDPOINT must begin with http:// or https:// and name a server; got {mirror!r}")
     return mirror + url.removeprefix(HUB)
+
+
+def is_address(text: str) -> bool:
+    """Whether an address can be taken apart: brackets and port are right, and there is a server.
+
+    >>> is_address("http://[::1]:80/a"), is_address("http://[::1"), is_address("http://a:port")
+    (True, False, False)
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+        return bool(parts.hostname) and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        return False
 
 
 def hash_problem(got: str, sha256: str | None, prefix: str | None) -> str | None:
@@ -285,6 +300,10 @@ def _open(request: urllib.request.Request, job: _Job) -> Any:
             f"{job.destination.name} would be downloaded through the proxy {proxy!r} ({request.type}_proxy "
             "or all_proxy); only proxies that speak HTTP can be used. Name one that does, exempt the server "
             f"in no_proxy, or put the file at {job.destination}"
+        )
+    if proxy and not is_address(proxy) and not urllib.request.proxy_bypass(request.host):
+        raise job.error(
+            f"{request.type}_proxy (or all_proxy) must be an address, e.g. http://host:8080; got {proxy!r}"
         )
     handler = urllib.request.ProxyHandler({scheme: each for scheme, each in proxies.items() if each})
     return urllib.request.build_opener(handler).open(request, timeout=job.timeout)

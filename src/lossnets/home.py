@@ -42,9 +42,39 @@ def home() -> Path:
         raise ConfigError(
             f"no home directory was found ({error}); set LOSSNETS_HOME to a folder that can be written"
         ) from error
-    if folder.exists() and not folder.is_dir():
+    if is_there(folder) and not is_folder(folder):
         raise ConfigError(f"LOSSNETS_HOME must be a folder, {folder} is a file; set it to another path")
     return folder
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a file. A path that the system refuses, e.g. as too long, names none."""
+    return os.path.isfile(path)  # noqa: PTH113  # unlike Path's own, it raises nothing
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a folder; see `is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something of that name; see `is_file`."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def user_path(path: str | os.PathLike[str], argument: str = "path") -> Path:
+    """The path with ``~`` and ``~NAME`` at its beginning replaced by the home directory of that user.
+
+    Raises:
+        ConfigError: there is no such home directory; the message names the argument.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{argument}: {str(path)!r} begins with a user that has no home directory here; write the whole "
+            "path, or ./~... for a name that begins with ~."
+        ) from error
 
 
 def make_folder(folder: Path) -> Path:

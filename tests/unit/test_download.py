@@ -625,6 +625,21 @@ class TestEnvironment:
         with pytest.raises(WeightsError, match="HF_ENDPOINT must begin with http"):
             download("https://huggingface.co/file", target)
 
+    @pytest.mark.parametrize("address", ["http://[::1", "http://host:port", "http://host:99999", "http://"])
+    def test_addresses_that_cannot_be_taken_apart_are_refused_by_name(
+        self, address, server, target, monkeypatch
+    ):
+        with pytest.raises(WeightsError, match="url must name a server"):
+            download(address, target)
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("http_proxy", address)
+        with pytest.raises(WeightsError, match=r"http_proxy \(or all_proxy\) must be an address"):
+            download("http://nowhere.example/file", target)
+        monkeypatch.delenv("http_proxy")
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        with pytest.raises(WeightsError, match=r"HF_ENDPOINT must begin with http.* and name a server"):
+            download("https://huggingface.co/file", target)
+
     def test_hugging_faces_switch_forbids_its_hub_and_nothing_else(self, server, target, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         with pytest.raises(WeightsError, match="HF_HUB_OFFLINE forbids Hugging Face's hub"):

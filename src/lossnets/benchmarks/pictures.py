@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,16 +12,20 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lossnets.errors import DataError, ImageError
-from lossnets.home import atomic_write, make_folder
+from lossnets.home import atomic_write, make_folder, text_bytes
 from lossnets.images.files import read_image, write_image
 
 FOLDER, OUTPUT = "pictures", "output"
 MAX_ROWS = 6
+_LONGEST, _BYTES = 120, 200  # characters and bytes of a file's name; systems take 255 bytes
 _GAP, _LINE = 6, 14  # pixels between pictures, and of a line of text
 
 
 def save_picture(folder: Path, row: str, column: str, image: Tensor) -> Path:
     """Write (3, H, W) in [0, 1], clamped, to ``folder/pictures/ROW/COLUMN.png`` -> that path.
+
+    A name that cannot be that of a file is changed, and has a few digits of its hash at its end: two names
+    never share a file.
 
     Args:
         folder: of the run.
@@ -78,7 +83,16 @@ def sheet(
 
 
 def _file_name(text: str) -> str:
-    return re.sub(r"[^\w .+=@-]", "_", text)[:120] or "_"
+    """A name as that of a file: as it is where it can be one, else with a hash, which no other name has.
+
+    >>> _file_name("lake, 2"), _file_name("lake 2")
+    ('lake_ 2~7e52eb57', 'lake 2')
+    """
+    plain = re.sub(r"[^\w .+=@-]", "_", text)
+    if plain == text and len(text) <= _LONGEST and len(text.encode()) <= _BYTES and text.strip(". "):
+        return text
+    cut = plain[:_LONGEST].encode()[:_BYTES].decode("utf-8", "ignore")
+    return f"{cut.strip('. ')}~{hashlib.sha256(text_bytes(text)).hexdigest()[:8]}"
 
 
 def _common_rows(folders: Sequence[Path]) -> list[str]:
@@ -90,7 +104,7 @@ def _common_rows(folders: Sequence[Path]) -> list[str]:
 
 
 def _cell(folder: Path, row: str, column: str, side: int) -> Image.Image:
-    path = folder / FOLDER / _file_name(row) / f"{_file_name(column)}.png"
+    path = folder / FOLDER / row / f"{_file_name(column)}.png"
     values = (read_image(path) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     image = Image.fromarray(values)
     scale = side / max(image.size)

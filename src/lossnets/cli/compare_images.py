@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lossnets.cli.console import note, number, print_table
-from lossnets.cli.distance import checked_device, checked_output
+from lossnets.cli.distance import checked_device, checked_name, checked_output
 from lossnets.errors import ConfigError, require
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def compare_images_command(
     from lossnets.losses import DEFAULT_LOSS
 
     _check_targets(output, json)
+    for path in (reference, *candidates):
+        checked_name(path, "an image")
     theme_of(theme)
     chosen = losses or [DEFAULT_LOSS, "pixel:mse"]
     found = compare_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sys
@@ -13,6 +14,7 @@ import typer
 
 from lossnets.cli.console import note, notes_console, number, print_table
 from lossnets.errors import ConfigError, LossnetsError
+from lossnets.home import is_folder, is_there
 
 Row = dict[str, Any]
 Targets = dict[Literal["csv", "json", "markdown"], Path]
@@ -87,16 +89,31 @@ def checked_device(device: str) -> str:
     return device
 
 
+def checked_name(path: Path, argument: str) -> Path:
+    """Refuse a path that the system cannot hold; whether there is such a file is not asked.
+
+    Raises:
+        ConfigError: it, or the name of a file or folder in it, is too long.
+    """
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(f"{argument} must be a path that the system can hold; {error}") from None
+    return path
+
+
 def checked_output(path: Path, option: str) -> Path:
     """Refuse a file that cannot be written, before anything is computed for it.
 
     Raises:
-        ConfigError: it is a folder, or its folder is missing or closed to us.
+        ConfigError: it is a folder, or its folder is missing or closed to us, or its name is too long.
     """
     folder = path.absolute().parent
-    if path.is_dir():
+    checked_name(path, option)
+    if is_folder(path):
         raise ConfigError(f"{option} must be a file; {str(path)!r} is a folder")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ConfigError(f"{option} names a file in {str(folder)!r}, which is no folder; create it first")
     if not os.access(folder, os.W_OK):
         raise ConfigError(
@@ -131,12 +148,12 @@ def _pairs(a: Path, b: Path, recursive: bool) -> tuple[Sequence[tuple[str, Path,
     """The pairs, and one line on what is left out."""
     from lossnets.images.folders import describe_left_out, find_pairs
 
-    if a.is_dir() != b.is_dir() and a.exists() and b.exists():
+    if is_folder(a) != is_folder(b) and is_there(a) and is_there(b):
         raise ConfigError(f"a and b must be two files or two folders; got {str(a)!r} and {str(b)!r}")
-    if not a.is_dir():
+    if not is_folder(a):
         if recursive:
             raise ConfigError(f"--recursive is for two folders; {str(a)!r} is none")
-        return [(a.name, a, b)], ""
+        return [(a.name, checked_name(a, "a"), checked_name(b, "b"))], ""
     found = find_pairs(a, b, recursive=recursive)
     return found.pairs, describe_left_out((*found.a.left_out, *found.b.left_out), a.parent)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lossnets.cli.console import note, number
-from lossnets.cli.distance import checked_device, checked_output
+from lossnets.cli.distance import checked_device, checked_name, checked_output
 from lossnets.errors import ConfigError, require
 
 
@@ -44,7 +44,7 @@ def map_command(
         raise ConfigError(f"--max must be positive and finite; got {maximum}")
     checked_output(output, "--output")
     require("matplotlib", "bench", "lossnets map")
-    first, second = read_image(a), read_image(b)
+    first, second = read_image(checked_name(a, "a")), read_image(checked_name(b, "b"))
     function = load_loss(
         loss or DEFAULT_LOSS, device=checked_device(device), reduction="none", validate="never"
     )

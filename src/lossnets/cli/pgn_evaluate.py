@@ -13,6 +13,7 @@ import typer
 
 from lossnets.cli.console import note, notes_console, number, print_table
 from lossnets.errors import ConfigError
+from lossnets.home import is_folder, is_there
 
 if TYPE_CHECKING:
     from lossnets.judging.case import Tell
@@ -70,7 +71,7 @@ def evaluate(
     from lossnets.judging.plans import plan_of
 
     folder = out or Path(f"{_stem(file)}.judged")
-    if folder.exists() and not folder.is_dir():
+    if is_there(folder) and not is_folder(folder):
         raise ConfigError(f"--out must be a folder; {str(folder)!r} is a file")
     named = {
         "seeds": seeds, "steps": steps, "count": count, "side": side, "stability_steps": stability_steps,

@@ -9,6 +9,7 @@ import typer
 
 from lossnets.cli.console import note
 from lossnets.errors import ConfigError
+from lossnets.home import is_folder, is_there
 
 
 def explain(
@@ -41,7 +42,7 @@ def explain(
     from lossnets.cli.distance import checked_device
     from lossnets.judging.explain import explain_pgn
 
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not is_folder(out):
         raise ConfigError(f"--out must be a folder; {str(out)!r} is a file")
     written = explain_pgn(
         file, images, out, loss=loss, driver=driver, generator=generator, steps=steps, rows=rows,

@@ -16,6 +16,7 @@ from lossnets.analysis.results import Results
 from lossnets.cli.console import note, print_table
 from lossnets.cli.shipped import results_of
 from lossnets.errors import ConfigError
+from lossnets.home import is_there
 from lossnets.networks import study_networks
 from lossnets.runs.cost_records import ALONE, Cost, cost_key, merge_costs, read_costs, write_costs
 from lossnets.runs.cost_steps import check_task, step_tasks
@@ -72,7 +73,7 @@ def profile(
     if not jobs:
         raise ConfigError(f"{results} holds no runs, so no losses to measure; name some with --loss")
     path = output or profile_path()
-    kept = read_costs(path) if path.exists() else []
+    kept = read_costs(path) if is_there(path) else []
     measured: list[Cost] = []
     parts = iter_costs(
         jobs, images=images, side=side, rounds=rounds, device=device,

@@ -11,7 +11,7 @@ from lossnets.analysis import Results, load_costs, load_results
 from lossnets.cli.console import note
 from lossnets.cli.shipped import SHIPPED, results_of
 from lossnets.errors import ConfigError
-from lossnets.home import atomic_write, text_bytes
+from lossnets.home import atomic_write, is_folder, text_bytes
 from lossnets.report import TITLE, build_report
 from lossnets.report.pictures import folder_beside
 
@@ -57,9 +57,9 @@ def report(
 
 def _check(output: Path, stores: list[str]) -> None:
     """Refuse early what would fail after a while, or destroy results."""
-    if output.is_dir():
+    if is_folder(output):
         raise ConfigError(f"--output must be a file such as report.html; {str(output)!r} is a folder.")
-    if not output.absolute().parent.is_dir():
+    if not is_folder(output.absolute().parent):
         raise ConfigError(
             f"{output} cannot be written: there is no folder {str(output.parent)!r}; make it first."
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lossnets.analysis import Results, load_results, shipped_results
+from lossnets.home import is_file
 from lossnets.runs.plan import DEFAULT_STORE
 
 SHIPPED = "shipped"
@@ -17,7 +16,7 @@ def results_of(store: str | None) -> tuple[Results, str]:
         store: path or URL of a store, exported ``.json`` or ``.csv`` file, or ``shipped``; None: the store
             in this folder, if there is one, else the shipped results.
     """
-    if store is None and Path(DEFAULT_STORE).is_file():
+    if store is None and is_file(DEFAULT_STORE):
         store = DEFAULT_STORE
     if store is not None and store != SHIPPED:
         results = load_results(store)

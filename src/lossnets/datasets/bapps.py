@@ -11,6 +11,7 @@ from lossnets.datasets.catalogue import card
 from lossnets.datasets.similarity import JNDSet, SamePair, Triplet, TwoAFCSet
 from lossnets.datasets.sources import FolderImages
 from lossnets.errors import ConfigError, DataError, unknown_name
+from lossnets.home import is_folder
 
 _ORDER = ("traditional", "cnn", "mix", "superres", "deblur", "color", "frameinterp")
 _PHASES = ("train", "val")
@@ -71,7 +72,7 @@ def _key(folder: Path, base: Path) -> str:
 def _split_folders(root: Path, task: str, phase: str, splits: Sequence[str] | None) -> list[Path]:
     if phase not in _PHASES:
         raise ConfigError(f"phase must be one of {', '.join(_PHASES)}; got {phase!r}.")
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"BAPPS folder {str(root)!r} does not exist. {card('bapps').how_to_get}")
     found = {root.name: root} if _is_split(root, task) else _search(root, task, phase)
     if splits is None:

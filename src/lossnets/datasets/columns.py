@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lossnets.errors import DataError
+from lossnets.home import is_file
 from lossnets.images.folders import folded
 from lossnets.images.kinds import SUFFIXES
 
@@ -24,20 +27,67 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a .csv or .csv.gz file in UTF-8 with a line of column names; at least one.
 
     Raises:
-        DataError: it is missing, cannot be read, has no rows, or a row is too long or too short.
+        DataError: it is missing, cannot be read, has no rows or one column twice, or a row is too long or
+            too short.
     """
-    if not path.is_file():
+    with open_table(path) as reader:
+        rows = [_checked(row, f"{path.name}, line {reader.line_num}") for row in reader]
+    if not rows:
+        raise DataError(f"table {str(path)!r} has no rows; at least one is needed.")
+    return rows
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[csv.DictReader[str]]:
+    """Open a .csv or .csv.gz file in UTF-8 with a line of column names, each of which stands there once.
+
+    A row that is too long has the key "", one that is too short has None among its values.
+
+    Raises:
+        DataError: it is missing, cannot be read to its end, or has one column twice.
+    """
+    if not is_file(path):
         raise DataError(f"table {str(path)!r} does not exist; give the path of a .csv or .csv.gz file.")
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval=None)
-            rows = [_checked(row, f"{path.name}, line {reader.line_num}") for row in reader]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+            twice = column_twice(reader.fieldnames or ())
+            if twice:
+                raise DataError(f"{path.name}: {twice}; rename one or take it away.")
+            yield reader
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"table {str(path)!r} cannot be read as CSV in UTF-8: {error}") from error
-    if not rows:
-        raise DataError(f"table {str(path)!r} has no rows; at least one is needed.")
-    return rows
+
+
+def column_twice(names: Sequence[str]) -> str:
+    """What is wrong with column names of which one stands there twice; "" where none does.
+
+    >>> column_twice(["file", "label", "file"])
+    "column 'file' stands there twice, as columns 1 and 3"
+    """
+    for number, name in enumerate(names, start=1):
+        first = names.index(name) + 1
+        if first < number:
+            return f"column {name!r} stands there twice, as columns {first} and {number}"
+    return ""
+
+
+def refuse_contradictions(items: Iterable[tuple[Hashable, Hashable, str]], where: str) -> None:
+    """Refuse things that are listed several times, and not with the same values.
+
+    Args:
+        items: (thing, what is said about it, both in words) of each row.
+        where: begins the message.
+
+    Raises:
+        DataError: there is one.
+    """
+    known: dict[Hashable, tuple[Hashable, str]] = {}
+    for thing, said, words in items:
+        before = known.setdefault(thing, (said, words))
+        if before[0] != said:
+            raise DataError(f"{where}: {before[1]} is also {words}; keep one of the two.")
 
 
 def _checked(row: dict[str, str], where: str) -> dict[str, str]:

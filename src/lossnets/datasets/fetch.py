@@ -16,7 +16,7 @@ from lossnets.datasets.unpack import unpack
 from lossnets.download import download
 from lossnets.errors import DataError
 from lossnets.file_hash import content_hash
-from lossnets.home import free_bytes, locked, write_error
+from lossnets.home import free_bytes, locked, user_path, write_error
 
 logger = logging.getLogger("lossnets")
 
@@ -61,7 +61,7 @@ def fetch(
     here = locate(name, parts=wanted) if folder is None else None
     if here is not None:
         return here
-    root = data_home() / name if folder is None else Path(folder).expanduser().absolute()
+    root = data_home() / name if folder is None else user_path(folder, "folder").absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / ".fetch.lock"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from lossnets.datasets.columns import (
     column,
     needed,
     read_rows,
+    refuse_contradictions,
     split_name,
 )
 from lossnets.datasets.contents import contents
 from lossnets.datasets.masks import MASK_FOLDERS, SPLITS, Masked, masked_folder, read_mask
 from lossnets.errors import ConfigError, DataError
-from lossnets.images.folders import LeftOut, list_images, scan_folder, tell_left_out
+from lossnets.home import is_file, is_folder, user_path
+from lossnets.images.folders import LeftOut, composed, folded, list_images, scan_folder, tell_left_out
 from lossnets.images.kinds import SUFFIXES
 
 __all__ = [
@@ -68,8 +70,8 @@ def image_folder(
 
 
 def _folder(path: str | Path, argument: str) -> Path:
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
+    folder = user_path(path, argument)
+    if not is_folder(folder):
         raise DataError(f"{argument}: folder {str(folder)!r} does not exist; check the path.")
     return folder
 
@@ -93,7 +95,7 @@ def _images_below(root: Path) -> list[Path]:
 def _names(names: str | Path | Sequence[str]) -> tuple[list[str], str]:
     """The names, and whose they are for messages."""
     if isinstance(names, str | Path):
-        file = Path(names).expanduser()
+        file = user_path(names, "names")
         try:
             lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
@@ -142,11 +144,13 @@ def labelled_folder(
         split: column of the splits; None: the first there is of `columns.SPLIT_COLUMNS`, if any.
 
     Raises:
-        DataError: the folder, the table, a column or an image is missing, or a value is empty.
+        DataError: the folder, the table, a column or an image is missing, a value is empty, an image is
+            listed with two classes or splits, or classes differ in letter case (folders) or Unicode
+            normalisation only.
     """
     root = _folder(path, "path")
-    table = Path(csv).expanduser() if csv is not None else root / "labels.csv"
-    if csv is None and not table.is_file():
+    table = user_path(csv, "csv") if csv is not None else root / "labels.csv"
+    if csv is None and not is_file(table):
         if (file, label, split) != (None, None, None):
             raise DataError(f"a column is named, but {str(root)!r} has no labels.csv; name the table: csv=.")
         return _by_class_folder(root)
@@ -158,10 +162,35 @@ def labelled_folder(
         if not row[file] or not row[label]:
             raise DataError(f"{table.name}, row {number}: {file!r} and {label!r} must not be empty.")
     files = FileIndex(list_images(root, recursive=True), root).find_all([r[file] for r in rows], table.name)
-    return tuple(
+    items = tuple(
         Labelled(image, row[label], split_name(row[split]) if split else None)
         for image, row in zip(files, rows, strict=True)
     )
+    _refuse_alike({item.label for item in items}, composed, "Unicode normalisation only", table)
+    refuse_contradictions(
+        (
+            (i.path, (i.label, i.split), f"{i.path.name!r} of class {i.label!r}{_in_split(i.split)}")
+            for i in items
+        ),
+        table.name,
+    )
+    return items
+
+
+def _in_split(split: str | None) -> str:
+    return "" if split is None else f" in split {split!r}"
+
+
+def _refuse_alike(labels: set[str], alike: Callable[[str], str], differ: str, where: Path) -> None:
+    """Raise DataError where two classes differ in what ``alike`` takes away."""
+    known: dict[str, str] = {}
+    for label in sorted(labels):
+        other = known.setdefault(alike(label), label)
+        if other != label:
+            raise DataError(
+                f"{str(where)!r}: classes {other!a} and {label!a} differ in {differ}; give them one name, or "
+                "names that differ in more."
+            )
 
 
 def _by_class_folder(root: Path) -> tuple[Labelled, ...]:
@@ -171,6 +200,7 @@ def _by_class_folder(root: Path) -> tuple[Labelled, ...]:
             f"no labelled image in {str(root)!r}: expected a table labels.csv (or csv=), a sub-folder for "
             "each class, or train/ and test/ with a sub-folder for each class."
         )
+    _refuse_alike({i.label for i in items}, folded, "letter case or Unicode normalisation only", root)
     everything, labelled = scan_folder(root, recursive=True), {item.path for item in items}
     others = [
         LeftOut(path, "in no folder of a class", picture=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,11 +16,13 @@ from lossnets.datasets.columns import (
     column,
     needed,
     read_rows,
+    refuse_contradictions,
     split_name,
 )
 from lossnets.errors import ConfigError, DataError, ImageError
+from lossnets.home import is_file, is_folder, user_path
 from lossnets.images.files import read_image
-from lossnets.images.folders import folded, list_images, pair_folders
+from lossnets.images.folders import LeftOut, find_pairs, folded, list_images, scan_folder, tell_left_out
 
 PAIRS = (
     ("images", "masks"),
@@ -68,6 +70,7 @@ def masked_folder(
     """Pairs of image and mask with the same name, file endings aside, sorted by split and name.
 
     Where these do not go together, the names of all masks may have one of `MASK_ENDINGS` in addition.
+    Other images below the folders are left out, counted, and named in the log.
 
     Args:
         images: folder of the images; or, with ``masks=None``, a folder with two sub-folders of usual
@@ -79,7 +82,8 @@ def masked_folder(
             ``split.csv`` in the folder, if there.
 
     Raises:
-        DataError: a folder, table, column, image or mask is missing.
+        DataError: a folder, table, column, image or mask is missing; an image is in two splits; or both the
+            folder and its train, valid or test hold images with masks.
     """
     root = _folder(images)
     parts: list[_Part] = list(_find_pairs(root)) if masks is None else [(None, root, _folder(masks))]
@@ -91,27 +95,52 @@ def masked_folder(
         )
     table = _table(root, csv)
     if table is None:
-        return tuple(item for split, image, mask in parts for item in _pairs(image, mask, split))
-    return _from_table(table, parts)
+        items = tuple(item for split, image, mask in parts for item in _pairs(image, mask, split))
+        _tell_others([root] if masks is None else [folder for part in parts for folder in part[1:]], items)
+    else:
+        items = _from_table(table, parts)
+    refuse_contradictions(
+        ((i.image.resolve(), i.split, f"{i.image.name!r} in split {i.split!r}") for i in items),
+        str(table or root),
+    )
+    return items
+
+
+def _tell_others(roots: list[Path], items: tuple[Masked, ...]) -> None:
+    """Name in the log which images below the folders are neither an image with a mask nor a mask."""
+    taken = {file for item in items for file in (item.image, item.mask)}
+    for root in roots:
+        listing = scan_folder(root, recursive=True)
+        others = [
+            LeftOut(path, "neither an image with a mask nor a mask of one", picture=True)
+            for path in listing.images
+            if path not in taken
+        ]
+        tell_left_out(replace(listing, left_out=(*others, *listing.left_out)))
 
 
 def _folder(path: str | Path) -> Path:
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
+    folder = user_path(path, "folder")
+    if not is_folder(folder):
         raise DataError(f"folder {str(folder)!r} of images with masks does not exist; check the path.")
     return folder
 
 
 def _find_pairs(root: Path) -> Iterator[_Part]:
-    pair = _pair_in(root)
+    below, pair = _sub_folders(root), _pair_in(root)
+    of_splits = {name: _pair_in(below[name]) for name in SPLITS if name in below}
     if pair is not None:
+        also = [below[name].name for name, found in of_splits.items() if found is not None]
+        if also:
+            raise DataError(
+                f"folder {str(root)!r} has images with masks in {pair[0].name!r} and {pair[1].name!r}, and "
+                f"also in {', '.join(map(repr, also))}; name the folders that are meant (masks=), or take "
+                "one away."
+            )
         yield (None, *pair)
-        return
-    below = _sub_folders(root)
-    for name in SPLITS:
-        pair = _pair_in(below[name]) if name in below else None
-        if pair is not None:
-            yield (split_name(name), *pair)
+    for name, found in of_splits.items():
+        if found is not None:
+            yield (split_name(name), *found)
 
 
 def _pair_in(folder: Path) -> tuple[Path, Path] | None:
@@ -141,15 +170,16 @@ def _sub_folders(folder: Path) -> dict[str, Path]:
 
 def _table(root: Path, csv: str | Path | None) -> Path | None:
     if csv is not None:
-        return Path(csv).expanduser()
-    return next((root / name for name in _TABLES if (root / name).is_file()), None)
+        return user_path(csv, "csv")
+    return next((root / name for name in _TABLES if is_file(root / name)), None)
 
 
 def _pairs(images: Path, masks: Path, split: str | None) -> list[Masked]:
     try:
-        pairs = [(image, mask) for _, image, mask in pair_folders(images, masks)]
+        pairs = [(image, mask) for _, image, mask in find_pairs(images, masks).pairs]
     except ImageError as error:
-        pairs = _pairs_by_ending(list_images(images), list_images(masks))
+        found = [list(scan_folder(folder, below=False).images) for folder in (images, masks)]
+        pairs = _pairs_by_ending(*found)
         if not pairs:
             raise DataError(
                 f"images and masks do not go together: {error} Names of masks may also have one of "

@@ -10,7 +10,7 @@ from pathlib import Path
 from lossnets.datasets.catalogue import card
 from lossnets.datasets.facts import DataSetCard
 from lossnets.errors import ConfigError, DataError, unknown_name
-from lossnets.home import home
+from lossnets.home import home, is_folder, is_there, user_path
 
 VARIABLE = "LOSSNETS_DATA"
 
@@ -25,12 +25,12 @@ def data_places() -> tuple[Path, ...]:
         ConfigError: a folder of LOSSNETS_DATA is a file.
     """
     places = [
-        Path(entry).expanduser().absolute()
+        user_path(entry, VARIABLE).absolute()
         for entry in os.environ.get(VARIABLE, "").split(os.pathsep)
         if entry.strip()
     ]
     for place in places:
-        if place.exists() and not place.is_dir():
+        if is_there(place) and not is_folder(place):
             raise ConfigError(f"{VARIABLE} must name folders, {place} is a file; set it to a folder.")
     return tuple(dict.fromkeys([*places, home() / "data"]))
 
@@ -42,7 +42,7 @@ def data_home() -> Path:
         ConfigError: a folder of LOSSNETS_DATA is a file.
     """
     places = data_places()
-    writable = (place for place in places if not place.exists() or os.access(place, os.W_OK))
+    writable = (place for place in places if not is_there(place) or os.access(place, os.W_OK))
     return next(writable, places[0])
 
 
@@ -88,7 +88,7 @@ def status(name: str) -> Status:
 
 
 def _holds(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+    return is_folder(folder) and any(folder.iterdir())
 
 
 def _nothing(found: list[tuple[Path, tuple[str, ...]]]) -> str:
@@ -97,7 +97,7 @@ def _nothing(found: list[tuple[Path, tuple[str, ...]]]) -> str:
 
 def present_parts(the_card: DataSetCard, folder: Path) -> tuple[str, ...]:
     """The parts whose files are all in ``folder``."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return ()
     bad = {content.part for content in the_card.contents if content.problem(folder)}
     return tuple(part for part in the_card.parts if part not in bad)
@@ -137,7 +137,7 @@ def locate(name: str, *, parts: Sequence[str] | None = None) -> Path | None:
     for place in data_places():
         contents = [content for content in the_card.contents if content.part in wanted]
         folder = place / name
-        if folder.is_dir() and not any(content.problem(folder) for content in contents):
+        if is_folder(folder) and not any(content.problem(folder) for content in contents):
             return folder
     return None
 
@@ -174,7 +174,7 @@ def missing_error(name: str, parts: Sequence[str] | None = None) -> DataError:
 
 
 def _looked(the_card: DataSetCard, folder: Path, parts: Sequence[str]) -> str:
-    if not folder.is_dir():
+    if not is_folder(folder):
         return f"{folder} (no such folder)"
     problems = [c.problem(folder) for c in the_card.contents if c.part in parts]
     return f"{folder} ({next(problem for problem in problems if problem)})"

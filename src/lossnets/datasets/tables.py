@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lossnets.datasets.columns import open_table, refuse_contradictions
 from lossnets.datasets.similarity import Opinion, OpinionSet, Triplet, TwoAFCSet
 from lossnets.datasets.sources import FolderImages
 from lossnets.errors import ConfigError, DataError, unknown_name
+from lossnets.home import is_file, is_folder
 
 ALL = "all"
 """Split name of rows when the table has no split column."""
@@ -57,13 +57,25 @@ def read_triplets_csv(
         name: data set name in results; None: the file's name without ending.
 
     Raises:
-        DataError: the table, a column or an image is missing, or a value is malformed.
+        DataError: the table, a column or an image is missing, a column or a value is malformed, or a row
+            stands in two splits.
     """
     table = _read(path, [ref, a, b, *([judge] if judge else [votes_a, votes_b])], split, drop)
     items = []
     for row in table.rows:
         share = _fraction(row, judge) if judge else _share(row, votes_a, votes_b)
         items.append(Triplet(row.text(ref), row.text(a), row.text(b), share, _split(row, split)))
+    refuse_contradictions(
+        (
+            (
+                (t.ref, frozenset((t.p0, t.p1))),
+                t.split,
+                f"{t.ref!r} with {t.p0!r} and {t.p1!r} in split {t.split!r}",
+            )
+            for t in items
+        ),
+        table.path.name,
+    )
     images = _images(table.path, images_dir, (key for t in items for key in (t.ref, t.p0, t.p1)), resize)
     return TwoAFCSet(name or table.name, tuple(items), images, resize)
 
@@ -97,7 +109,8 @@ def read_opinions_csv(
         name: data set name in results; None: the file's name without ending.
 
     Raises:
-        DataError: the table, a column or an image is missing, or a value is malformed.
+        DataError: the table, a column or an image is missing, a column or a value is malformed, or a row
+            stands in two splits.
         ConfigError: higher_is_better is not a bool.
     """
     if not isinstance(higher_is_better, bool):
@@ -107,6 +120,13 @@ def read_opinions_csv(
         Opinion(row.text(ref), row.text(distorted), row.number(score), _split(row, split))
         for row in table.rows
     ]
+    refuse_contradictions(
+        (
+            ((o.ref, o.distorted), o.split, f"{o.distorted!r} of {o.ref!r} in split {o.split!r}")
+            for o in items
+        ),
+        table.path.name,
+    )
     images = _images(table.path, images_dir, (key for o in items for key in (o.ref, o.distorted)), resize)
     return OpinionSet(name or table.name, tuple(items), images, resize, higher_is_better=higher_is_better)
 
@@ -142,24 +162,17 @@ class _Table:
 
 def _read(path: str | Path, columns: list[str], split: str | None, drop: str | None) -> _Table:
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"table {str(path)!r} does not exist; give the path of a .csv or .csv.gz file.")
     wanted = [*columns, *([split] if split else []), *([drop] if drop else [])]
     if len(set(columns)) != len(columns):
         raise ConfigError(f"columns must differ from each other; got {columns}.")
     rows = []
-    try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", restval=None)
-            _check_columns(path, reader.fieldnames or (), wanted)
-            for values in reader:
-                row = _Row(values, f"{path.name}, line {reader.line_num}")
-                _check_width(row)
-                if drop is None or not _is_true(row, drop):
-                    rows.append(row)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"table {str(path)!r} cannot be read as CSV in UTF-8: {error}") from error
+    with open_table(path) as reader:
+        _check_columns(path, reader.fieldnames or (), wanted)
+        for values in reader:
+            row = _Row(values, f"{path.name}, line {reader.line_num}")
+            _check_width(row)
+            if drop is None or not _is_true(row, drop):
+                rows.append(row)
     if not rows:
         dropped = f" after dropping rows with {drop!r}" if drop else ""
         raise DataError(f"table {str(path)!r} has no rows{dropped}; at least one is needed.")
@@ -213,12 +226,12 @@ def _images(
 ) -> FolderImages:
     if images_dir is None:
         beside = table.parent / "images"
-        folder = beside if beside.is_dir() else table.parent
+        folder = beside if is_folder(beside) else table.parent
     else:
         folder = Path(images_dir)
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise DataError(f"images_dir {str(folder)!r} does not exist or is not a folder.")
-    missing = [key for key in dict.fromkeys(keys) if not (folder / key).is_file()]
+    missing = [key for key in dict.fromkeys(keys) if not is_file(folder / key)]
     if missing:
         some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(

@@ -13,6 +13,7 @@ from lossnets.datasets.places import missing_error, status
 from lossnets.download import hash_problem
 from lossnets.errors import DataError, ImageError
 from lossnets.file_hash import content_hash
+from lossnets.home import is_folder, user_path
 from lossnets.images.files import read_image
 from lossnets.images.folders import list_images
 
@@ -98,8 +99,8 @@ def _target(target: str | Path) -> tuple[DataSetCard | None, Path]:
         if folder is None:
             raise missing_error(target)
         return names[target], folder
-    folder = Path(target).expanduser()
-    if not folder.is_dir():
+    folder = user_path(target, "target")
+    if not is_folder(folder):
         card_or_folder = f"{str(target)!r} is neither a folder nor a data set of the catalogue"
         raise DataError(f"{card_or_folder}; data sets are listed by: lossnets data list")
     if folder.absolute().name in names and names[folder.absolute().name].contents:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lossnets.errors import ImageError
-from lossnets.home import printable
+from lossnets.home import is_folder, printable
 from lossnets.images.kinds import NOT_READ, READ, SUFFIXES, kind_of
 
 logger = logging.getLogger("lossnets")
@@ -72,7 +72,7 @@ def scan_folder(folder: str | Path, *, recursive: bool = False, below: bool = Tr
         ImageError: the folder does not exist, is not a folder, or cannot be read.
     """
     root = Path(folder)
-    if not root.is_dir():
+    if not is_folder(root):
         raise ImageError(f"image folder {str(root)!r} does not exist or is not a folder; check the path.")
     images: list[Path] = []
     left_out: list[LeftOut] = []
@@ -278,13 +278,21 @@ def _stems(listing: Listing) -> list[str]:
     return [path.relative_to(listing.folder).with_suffix("").as_posix() for path in listing.images]
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
+    """A name in the composed form of Unicode (NFC), whatever form the file system holds it in."""
     return unicodedata.normalize("NFC", name)
 
 
 def folded(name: str) -> str:
-    """A name without what file systems disagree on: the normalisation of Unicode, and letter case."""
-    return _composed(_composed(name).casefold())
+    """A name without what file systems disagree on: the normalisation of Unicode, and letter case.
+
+    Capital letters become small ones. Small letters stay what they are: ``ß`` is not ``ss``, and ``ſ`` is not
+    ``s``, since such names stand for different files everywhere.
+
+    >>> folded("Maße.PNG") == folded("maße.png"), folded("Maße.png") == folded("Masse.png")
+    (True, False)
+    """
+    return composed(composed(name).lower())
 
 
 def _partners(a: Iterable[str], b: Iterable[str], in_a: Listing, in_b: Listing) -> dict[str, str]:
@@ -292,7 +300,7 @@ def _partners(a: Iterable[str], b: Iterable[str], in_a: Listing, in_b: Listing) 
     partner: dict[str, str] = {}
     rest_a, rest_b = set(a), set(b)
     alike: Callable[[str], str]
-    for alike in (str, _composed, folded):
+    for alike in (str, composed, folded):
         groups_a, groups_b = _groups(rest_a, alike), _groups(rest_b, alike)
         for name in groups_a.keys() & groups_b.keys():
             if len(groups_a[name]) == len(groups_b[name]) == 1:

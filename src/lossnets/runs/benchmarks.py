@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from lossnets.benchmarks.base import Benchmark, benchmark_class, benchmark_names, load_benchmark
 from lossnets.benchmarks.kept import KeepsData
 from lossnets.errors import ConfigError, unknown_name
+from lossnets.home import user_path
 from lossnets.runs.identity import canonical_json
 
 
@@ -204,4 +205,4 @@ def _placed(key: str, value: object, folder: Path) -> object:
         return None
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{key!r} must be a path; got {value!r}")
-    return str(folder / Path(value).expanduser())
+    return str(folder / user_path(value, key))

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, pool
 
 from lossnets.errors import ConfigError, MissingExtraError, StoreError
+from lossnets.home import is_folder, is_there, user_path
 from lossnets.runs import schema
 
 BUSY_SECONDS = 30.0
@@ -34,7 +35,7 @@ def store_url(where: str | Path) -> sa.URL:
     """
     text = str(where)
     if "://" not in text:
-        return sa.URL.create("sqlite+pysqlite", database=str(Path(text).expanduser().absolute()))
+        return sa.URL.create("sqlite+pysqlite", database=str(user_path(text, "store").absolute()))
     try:
         url = sa.make_url(text)
     except (exc.ArgumentError, ValueError) as error:
@@ -179,9 +180,9 @@ def _reading_url(file: Path) -> sa.URL:
 
 
 def _check_file(path: Path, *, create: bool) -> None:
-    if path.is_dir():
+    if is_folder(path):
         raise StoreError(f"results store must be a file; {path} is a folder. Try {path / 'results.sqlite'}")
-    if path.exists():
+    if is_there(path):
         return
     if not create:
         raise StoreError(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lossnets.datasets.columns import column_twice
 from lossnets.errors import ConfigError, DataError
 from lossnets.home import atomic_write, text_bytes
 from lossnets.losses.versions import split_name
@@ -197,8 +198,11 @@ def _csv_rows(text: str) -> list[Row]:
     """Rows with None for empty fields; what the environment has no word on is left out."""
     rows: list[Row] = []
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    if "identity" not in (reader.fieldnames or ()):
+    names = reader.fieldnames or ()
+    if "identity" not in names:
         raise KeyError("identity")
+    if twice := column_twice(names):
+        raise ValueError(twice)
     for line in reader:
         if None in line:
             raise ValueError(f"a row has more fields than the heading: {line[None]}")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lossnets.errors import ConfigError, LossnetsError, WeightsError, unknown_name
+from lossnets.home import is_file, user_path
 from lossnets.losses import LossBank, parse_loss
 from lossnets.losses.families import family_names
 from lossnets.networks import network_spec
@@ -84,7 +85,7 @@ def located(loss: str, folder: str | Path) -> str:
 def check_files(loss: str, folder: str | Path) -> None:
     """Raise WeightsError unless every file that the loss name mentions is there."""
     for option, path in _files(loss, folder).items():
-        if not path.is_file():
+        if not is_file(path):
             raise WeightsError(
                 f"{option} of {loss!r}: there is no file {path} (relative paths start at the folder of the "
                 f"plan, {folder})"
@@ -93,7 +94,7 @@ def check_files(loss: str, folder: str | Path) -> None:
 
 def _files(loss: str, folder: str | Path) -> dict[str, Path]:
     given = parse_loss(loss).files()
-    return {option: Path(folder) / Path(path).expanduser() for option, path in given.items()}
+    return {option: Path(folder) / user_path(path, option) for option, path in given.items()}
 
 
 def by_network(losses: Iterable[str]) -> list[list[str]]:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from lossnets.errors import ConfigError, LossnetsError
+from lossnets.home import user_path
 from lossnets.runs.benchmarks import BenchmarkChoice, choose_benchmark
 from lossnets.runs.losses import check_files, expand, located
 from lossnets.runs.yamlfile import YamlFile
@@ -246,7 +247,7 @@ def _entry(
 def _store(store: str | None, folder: Path) -> str | None:
     if store is None or "://" in store:
         return store
-    return str(folder / Path(store).expanduser())
+    return str(folder / user_path(store, "store"))
 
 
 def _refuse_twice(path: list[str | int], values: Sequence[Any], source: YamlFile) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from lossnets.errors import LossnetsError, StoreError
-from lossnets.home import home, make_folder
+from lossnets.home import home, is_file, make_folder
 from lossnets.runs import arrays
 from lossnets.runs.identity import RunConfig
 from lossnets.runs.records import Failure, Outcome, ScoreRecord
@@ -113,7 +113,7 @@ def rescue_files(store: Store) -> list[Path]:
     found: list[Path] = []
     for folder, prefix in _places(store):
         paths = sorted(glob.glob(f"{glob.escape(str(folder / prefix))}*.jsonl"))  # noqa: PTH207  # it escapes
-        found += [path for path in map(Path, paths) if path.is_file() and _is_ours(path)]
+        found += [path for path in map(Path, paths) if is_file(path) and _is_ours(path)]
     return found
 
 

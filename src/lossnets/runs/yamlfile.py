@@ -21,7 +21,8 @@ class YamlFile:
         name: of the file, for messages.
 
     Raises:
-        ConfigError: not YAML, not a mapping at the top, or a key that stands twice.
+        ConfigError: not YAML, not a mapping at the top, a key that stands twice, or a value that holds
+            itself.
 
     >>> YamlFile("a: 1\nb: [x, y]", "plan.yaml").line(["b", 1])
     2
@@ -37,9 +38,13 @@ class YamlFile:
             raise ConfigError(f"{name}, line {line}: this is not YAML: {error.problem}") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{name} is not YAML: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{name} is nested too deeply; a plan needs a few levels") from None
+        except ValueError as error:  # e.g. a date that does not exist
+            raise ConfigError(f"{name} holds a value that is none: {error}") from None
         if not isinstance(self.values, dict):
             raise ConfigError(f"{name} must hold keys and values (name: ..., losses: ...); got {text[:60]!r}")
-        self._refuse_doubles(self._root)
+        self._refuse_doubles(self._root, (), set())
 
     @classmethod
     def read(cls, path: Path) -> YamlFile:
@@ -67,10 +72,19 @@ class YamlFile:
             line, node = step
         return line
 
-    def _refuse_doubles(self, node: yaml.Node | None) -> None:
+    def _refuse_doubles(self, node: yaml.Node | None, above: tuple[int, ...], done: set[int]) -> None:
+        """Refuse keys that stand twice, and what holds itself by way of an alias."""
+        if node is None or id(node) in done:
+            return
+        if id(node) in above:
+            raise ConfigError(
+                f"{self.name}, line {node.start_mark.line + 1}: this holds itself by way of an alias (*); "
+                "write it out"
+            )
+        above = (*above, id(node))
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
-                self._refuse_doubles(item)
+                self._refuse_doubles(item, above, done)
         elif isinstance(node, yaml.MappingNode):
             seen: dict[Hashable, int] = {}
             for key, value in node.value:
@@ -81,7 +95,8 @@ class YamlFile:
                         f"{seen[key.value]}; remove one of them"
                     )
                 seen[key.value] = line
-                self._refuse_doubles(value)
+                self._refuse_doubles(value, above, done)
+        done.add(id(node))
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:

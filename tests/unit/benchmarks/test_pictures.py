@@ -26,11 +26,28 @@ def run(folder: Path, output: torch.Tensor, rows: tuple[str, ...] = ("one", "two
 
 def test_a_picture_is_where_it_should_be(tmp_path: Path) -> None:
     path = save_picture(tmp_path, "a/b: c", "low resolution", colour(1.5, 0.5, -1))
-    assert path == tmp_path / "pictures" / "a_b_ c" / "low resolution.png"
+    assert path == tmp_path / "pictures" / "a_b_ c~212e4b10" / "low resolution.png"
     back = read_image(path)
     assert back[:, 0, 0].tolist() == pytest.approx([1, 0.5, 0], abs=1 / 255)
     with pytest.raises(ImageError, match=r"must have shape \(3, H, W\); got \(1, 8, 8\)"):
         save_picture(tmp_path, "a", "b", torch.zeros(1, 8, 8))
+
+
+def test_no_two_names_share_a_file_and_ordinary_ones_stay(tmp_path: Path) -> None:
+    long = "x" * 120
+    names = ["a", "a!", "a?", "a_", long, f"{long}y", f"{long}z", "_", "", ".", "..", "画" * 120, "画" * 121]
+    names += ["a_~" + save_picture(tmp_path / "other", "a!", "i", colour(0, 0, 0)).parent.name[-8:]]
+    paths = [save_picture(tmp_path, name, "image", colour(0, 0, 0)) for name in names]
+    assert len({str(path).lower() for path in paths}) == len(names)
+    assert {path.parent.parent for path in paths} == {tmp_path / "pictures"}
+    kept = [path.parent.name for path, name in zip(paths, names, strict=True) if path.parent.name == name]
+    assert kept == ["a", "a_", long, "_"]
+
+
+def test_a_sheet_shows_rows_of_unusual_names(tmp_path: Path) -> None:
+    folder = run(tmp_path / "a", colour(1, 0, 0), ("a!", "a?"))
+    page = read_image(sheet({"a": folder}, tmp_path / "s.png", before=("input",), side=24))
+    assert page.shape[1] > 2 * 16
 
 
 def test_a_sheet_has_every_column_and_row(tmp_path: Path) -> None:

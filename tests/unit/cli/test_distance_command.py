@@ -264,6 +264,36 @@ def test_mistakes_end_with_2(
     assert len(captured.err.splitlines()) < 8
 
 
+LONG = "x" * 300 + ".png"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("distance", LONG, "A"),
+        ("distance", "A", LONG),
+        ("distance", "A", "A", "--csv", LONG),
+        ("map", LONG, "A", "-o", "m.png"),
+        ("map", "A", "A", "-o", LONG),
+        ("compare-images", LONG, "A"),
+        ("compare-images", "A", LONG),
+        ("compare-images", "A", "A", "-o", LONG),
+        ("compare-images", "A", "A", "--json", LONG),
+        ("results", "--store", LONG),
+        ("sheet", "--store", LONG, "-o", "s.png"),
+        ("data", "verify", LONG),
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LONG, "LONG"),
+)
+def test_names_that_no_system_takes_end_with_2(
+    arguments: tuple[str, ...], pair: tuple[str, str], capsys: Captured
+) -> None:
+    given = [pair[0] if argument == "A" else argument for argument in arguments]
+    losses = ["-l", "pixel:mse"] if arguments[0] in ("distance", "map", "compare-images") else []
+    assert main([*given, *losses]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 def test_an_output_that_cannot_be_written_stops_before_anything_is_computed(
     pair: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -23,7 +23,10 @@ from lossnets.datasets import (
     read_mask,
 )
 from lossnets.datasets.samples import photograph_path
+from lossnets.datasets.verify import verify
 from lossnets.errors import ConfigError, DataError, ImageError
+
+NFC_E, NFD_E = "\xe9", "e\u0301"
 
 
 def image(path: Path, values: np.ndarray | None = None, **options: object) -> Path:
@@ -159,6 +162,60 @@ class TestLabelledFolder:
         with pytest.raises(DataError, match=r"table .*t.csv' does not exist"):
             labelled_folder(tmp_path, csv=tmp_path / "t.csv")
 
+    @pytest.mark.parametrize(
+        ("folders", "named"),
+        [(("A", "a"), "'A' and 'a'"), ((NFC_E, NFD_E), r"'e\\u0301' and '\\xe9'")],
+        ids=["case", "normalisation"],
+    )
+    @pytest.mark.parametrize("splits", [("", ""), ("train/", "test/")])
+    def test_class_folders_that_look_alike(self, folders, named, splits, tmp_path):
+        images(tmp_path, *(f"{split}{name}/1.png" for split, name in zip(splits, folders, strict=True)))
+        with pytest.raises(DataError, match=rf"classes {named} differ in letter case or Unicode"):
+            labelled_folder(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("rows", "said"),
+        [
+            ("a,x,train\na.png,y,train", "of class 'x' in split 'train' is also .* of class 'y'"),
+            ("a,x,train\na,x,test", "in split 'train' is also .* in split 'test'"),
+            (f"a,{NFC_E},train\nb,{NFD_E},train", "differ in Unicode normalisation only"),
+        ],
+        ids=["classes", "splits", "normalisation"],
+    )
+    def test_rows_that_contradict_each_other(self, rows, said, tmp_path):
+        images(tmp_path, "a.png", "b.png")
+        table(tmp_path / "labels.csv", f"file,label,split\n{rows}\n")
+        with pytest.raises(DataError, match=said):
+            labelled_folder(tmp_path)
+
+    def test_a_row_that_stands_twice_says_nothing_new(self, tmp_path):
+        images(tmp_path, "a.png")
+        table(tmp_path / "labels.csv", "file,label\na,x\na,x\n")
+        assert len(labelled_folder(tmp_path)) == 2
+
+    def test_a_column_that_stands_twice(self, tmp_path):
+        images(tmp_path, "a.png")
+        table(tmp_path / "labels.csv", "file,label,label\na,x,y\n")
+        with pytest.raises(DataError, match="column 'label' stands there twice, as columns 2 and 3"):
+            labelled_folder(tmp_path)
+
+
+class TestPathsThatCannotBe:
+    @pytest.mark.parametrize("path", ["x" * 300, "~nouser-of-that-name/x"])
+    def test_they_are_refused(self, path, tmp_path, monkeypatch):
+        monkeypatch.chdir(images(tmp_path, "a.png"))
+        for call in (
+            lambda: image_folder(path),
+            lambda: image_folder(tmp_path, names=path),
+            lambda: labelled_folder(path),
+            lambda: labelled_folder(tmp_path, csv=path),
+            lambda: masked_folder(path),
+            lambda: masked_folder(tmp_path, tmp_path, csv=path),
+            lambda: verify(path),
+        ):
+            with pytest.raises((DataError, ConfigError), match=r"not exist|cannot be read|home dir|neither"):
+                call()
+
 
 class TestMaskedFolder:
     def test_usual_names(self, tmp_path):
@@ -227,6 +284,50 @@ class TestMaskedFolder:
             DataError, match=r"only in .*images'.*a.* may also have one of _mask, .*_annotation at their end"
         ):
             masked_folder(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("taken", "left"),
+        [
+            (("train/images/a", "train/masks/a"), ("test/images/b", "test/images/c")),
+            (("train/images/a", "train/masks/a"), ("extra/images/b", "extra/masks/b")),
+            (("images/a", "masks/a"), ("extra/images/b", "extra/masks/b")),
+            (("images/a", "masks/a"), ("test/images/b",)),
+            (("images/a", "masks/a"), ("sat/b", "map/b")),
+            (("images/a", "masks/a_mask"), ("images/sub/b", "masks/sub/b_mask")),
+        ],
+        ids=["test without masks", "extra beside train", "extra", "test beside", "two pairs", "sub-folders"],
+    )
+    def test_what_is_left_out_is_named(self, taken, left, tmp_path, caplog):
+        images(tmp_path, *(f"{name}.png" for name in taken + left))
+        assert len(masked_folder(tmp_path)) == 1
+        (said,) = caplog.messages
+        assert f"left out: {len(left)} file" in said
+        assert all(f"{name}.png: neither an image with a mask nor a mask of one" in said for name in left)
+
+    def test_all_that_is_taken_needs_no_word(self, tmp_path, caplog):
+        images(tmp_path, *(f"{s}/{k}/{s}.png" for s in ("train", "test") for k in ("images", "masks")))
+        assert len(masked_folder(tmp_path)) == 2
+        assert len(masked_folder(tmp_path / "test/images", tmp_path / "test/masks")) == 1
+        assert not caplog.messages
+
+    def test_sub_folders_of_two_folders_are_named(self, tmp_path, caplog):
+        images(tmp_path, "p/a.png", "q/a_gt.png", "p/sub/b.png", "q/sub/b_gt.png")
+        assert len(masked_folder(tmp_path / "p", tmp_path / "q")) == 1
+        assert [("p: left out: 1" in m, "q: left out: 1" in m) for m in caplog.messages] == [
+            (True, False),
+            (False, True),
+        ]
+
+    def test_pairs_in_the_folder_and_in_its_splits(self, tmp_path):
+        images(tmp_path, "images/a.png", "masks/a.png", "test/images/b.png", "test/masks/b.png")
+        with pytest.raises(DataError, match=r"in 'images' and 'masks', and also in 'test'"):
+            masked_folder(tmp_path)
+
+    def test_an_image_in_two_splits(self, tmp_path):
+        images(tmp_path, "images/a.png", "masks/a.png")
+        csv = table(tmp_path / "tiles.csv", "file,split\na,train\na.png,test\n")
+        with pytest.raises(DataError, match=r"tiles.csv.*'a.png' in split 'train' is also .* 'test'"):
+            masked_folder(tmp_path, csv=csv)
 
     def test_a_table_does_not_go_with_splits_in_folders(self, tmp_path):
         images(tmp_path, *(f"{split}/{kind}/a.png" for split in ("train", "test") for kind in ("sat", "map")))

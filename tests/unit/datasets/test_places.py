@@ -68,6 +68,16 @@ class TestPlaces:
         with pytest.raises(ConfigError, match=r"LOSSNETS_DATA must name folders, .*file is a file"):
             data_places()
 
+    @pytest.mark.parametrize("place", ["~nouser-of-that-name/x", "x" * 300])
+    def test_what_cannot_be_a_folder(self, place, monkeypatch):
+        monkeypatch.setenv("LOSSNETS_DATA", place)
+        if place.startswith("~"):
+            with pytest.raises(ConfigError, match=r"LOSSNETS_DATA: .* begins with a user that has no home"):
+                data_places()
+        else:
+            assert len(data_places()) == 2  # a place that is not there, as any other
+            assert status("toy").state == "missing"
+
     def test_the_first_complete_one_is_taken(self, tmp_path, monkeypatch):
         monkeypatch.setenv("LOSSNETS_DATA", f"{tmp_path / 'one'}{os.pathsep}{tmp_path / 'two'}")
         fill(tmp_path / "one" / "toy", "train/a.jpg")

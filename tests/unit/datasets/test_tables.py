@@ -63,11 +63,48 @@ def test_drop_leaves_out_marked_rows(folder):
 
 
 def test_columns_splits_and_a_judge_column_can_be_named(folder):
-    text = "R;A;B;J;S\n".replace(";", ",") + "r.png,x.png,y.png,0.75,two\nr.png,y.png,x.png,0.5,one\n"
+    text = "R;A;B;J;S\n".replace(";", ",") + "r.png,x.png,y.png,0.75,two\nx.png,y.png,r.png,0.5,one\n"
     data = read_triplets_csv(table(folder, text), ref="R", a="A", b="B", judge="J", split="S", name="mine")
     assert [(t.judge, t.split) for t in data.items] == [(0.75, "two"), (0.5, "one")]
     assert data.splits == ("two", "one")
     assert data.name == "mine"
+
+
+@pytest.mark.parametrize("second", ["r.png,x.png,y.png", "r.png,y.png,x.png"])
+def test_a_row_in_two_splits_is_refused(folder, second):
+    rows = f"r.png,x.png,y.png,1,0,train\n{second},1,0,test\n"
+    with pytest.raises(DataError, match=r"'r.png' with .* in split 'train' is also .* in split 'test'"):
+        read_triplets_csv(table(folder, f"ref,a,b,votes_a,votes_b,split\n{rows}"), split="split")
+    opinions = table(folder, "ref,dist,mos,split\nr.png,x.png,1,train\nr.png,x.png,1,test\n", "o.csv")
+    with pytest.raises(DataError, match=r"'x.png' of 'r.png' in split 'train' is also .* in split 'test'"):
+        read_opinions_csv(opinions, higher_is_better=True, split="split")
+
+
+def test_a_column_that_stands_twice_is_refused_with_both_places(folder):
+    with pytest.raises(DataError, match=r"t.csv: column 'a' stands there twice, as columns 2 and 4"):
+        read_triplets_csv(table(folder, "ref,a,b,a,votes_a,votes_b\nr.png,x.png,y.png,y.png,1,0\n"))
+
+
+def test_damaged_compression_is_told_as_such(folder):
+    path = table(folder, TRIPLETS * 50, "t.csv.gz")
+    data = bytearray(path.read_bytes())
+    for place in range(12, len(data) - 8):
+        data[place] ^= 0xFF
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"t.csv.gz' cannot be read as CSV"):
+        read_triplets_csv(path)
+
+
+LONG = "x" * 300
+
+
+def test_names_that_no_system_takes_are_not_there(folder):
+    with pytest.raises(DataError, match="does not exist"):
+        read_triplets_csv(folder / f"{LONG}.csv")
+    with pytest.raises(DataError, match=r"images_dir .* does not exist"):
+        read_triplets_csv(table(folder, TRIPLETS), folder / LONG)
+    with pytest.raises(DataError, match=r"1 image\(s\) named in t.csv are not below"):
+        read_triplets_csv(table(folder, TRIPLETS.replace("r.png,x.png", f"r.png,{LONG}.png", 1)))
 
 
 def test_byte_order_mark_and_spaces_are_fine(folder):

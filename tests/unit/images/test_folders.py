@@ -93,6 +93,17 @@ def test_names_that_differ_in_normalisation_or_case_pair_up(a: str, b: str, tmp_
     assert pairs == {(a, b), ("x.png", "x.png")}
 
 
+@pytest.mark.parametrize(("a", "b"), [("Maße.png", "Masse.png"), ("ſ.png", "s.png"), ("ﬁ.png", "fi.png")])
+def test_letters_that_only_look_alike_stay_apart(a: str, b: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="some images have no partner"):
+        pair_folders(touch(tmp_path / "a", a), touch(tmp_path / "b", b))
+
+
+def test_a_name_that_no_system_takes_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="does not exist or is not a folder"):
+        scan_folder(tmp_path / ("x" * 300))
+
+
 def test_names_that_could_mean_two_files_are_refused_with_both(tmp_path: Path) -> None:
     first, second = touch(tmp_path / "a", NFC, NFD), touch(tmp_path / "b", NFC)
     with pytest.raises(ImageError, match=r"1 only in .*M\\xfcller.*Mu\\u0308ller|Mu\\u0308ller.*M\\xfcller"):
