@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from lossnets.errors import ImageError
-from lossnets.home import atomic_write
+from lossnets.home import atomic_write, is_file
 from lossnets.images import pnm, tiff
 from lossnets.images.decoding import CheckSize, decode, opaque, upright
 from lossnets.images.kinds import NOT_READ, READ, Damaged, Unsupported, kind_of
@@ -39,7 +39,7 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Tensor:
             is too large, is animated, is see-through, or holds CMYK, Lab, floating-point or 32-bit values.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise ImageError(f"image file {str(path)!r} does not exist or is not a file; check the path.")
     try:
         data = path.read_bytes()
