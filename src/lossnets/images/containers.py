@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import struct
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lossnets.images.kinds import Damaged, Unsupported
 
 
@@ -111,6 +114,38 @@ def check_bmp(data: bytes) -> int:
     if start < 14 + size + colours * entry:
         raise Damaged("its palette and its picture data overlap")
     return colours
+
+
+def bmp_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels of a BMP file."""
+    core = _unpack("<I", data, 14)[0] == 12
+    width, height = _unpack("<HH" if core else "<ii", data, 18)
+    return width, abs(height)
+
+
+def palette_bmp(data: bytes, colours: int) -> NDArray[np.uint8]:
+    """The colours (H, W, 3) of a BMP file of 1, 4 or 8 bits a pixel that `check_bmp` has passed.
+
+    Pillow takes a palette of black and white for one bit a pixel, whatever the header says.
+
+    Raises:
+        Damaged: a pixel has a colour that the palette does not have.
+    """
+    start, size = _unpack("<II", data, 10)
+    core, (width, height) = size == 12, bmp_size(data)
+    depth = _unpack("<H", data, 24 if core else 28)[0]
+    entry, row = (3 if core else 4), -(-width * depth // 32) * 4
+    table = np.frombuffer(data, np.uint8, colours * entry, 14 + size).reshape(colours, entry)[:, 2::-1]
+    places = np.frombuffer(data, np.uint8, row * height, start).reshape(height, row)
+    if depth < 8:
+        shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
+        places = (places[..., None] >> shifts & np.uint8((1 << depth) - 1)).reshape(height, -1)
+    places = places[:, :width]
+    if places.max() >= colours:
+        raise Damaged(f"it holds colour {places.max()} of a palette of {colours}")
+    pixels: NDArray[np.uint8] = table[places]
+    lowest_first = core or _unpack("<i", data, 22)[0] > 0
+    return pixels[::-1] if lowest_first else pixels
 
 
 def check_webp(data: bytes) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from lossnets.images import pnm, tiff
-from lossnets.images.containers import check_avif, check_bmp, check_gif, check_webp
+from lossnets.images.containers import bmp_size, check_avif, check_bmp, check_gif, check_webp, palette_bmp
 from lossnets.images.jpeg import check_jpeg, components_of
 from lossnets.images.kinds import INK, SEVERAL, Damaged, Unsupported
 from lossnets.images.png import Png, as_bytes, check_png, check_rows
@@ -112,6 +112,9 @@ def _png(data: bytes, check_size: CheckSize) -> Picture:
         image.load()  # EXIF data may stand behind the picture
         orientation = _orientation(image)
         if png.depth < 16:
+            clear = image.info.get("transparency")
+            if png.colour == 0 and isinstance(clear, int):  # stored as it is in the file, the values are not
+                image.info["transparency"] = clear * (255 // ((1 << png.depth) - 1))
             return Picture(_eight_bits(image, png.colours), orientation=orientation)
         if "transparency" in image.info:
             raise _see_through("one value of a 16-bit image is declared transparent")
@@ -141,8 +144,11 @@ def _gif(data: bytes, check_size: CheckSize) -> Picture:
 
 def _bmp(data: bytes, check_size: CheckSize) -> Picture:
     colours = check_bmp(data)
+    if colours:
+        check_size(*bmp_size(data))
+        return Picture(palette_bmp(data, colours))
     with _open("BMP", data, check_size) as image:
-        return Picture(_eight_bits(image, colours))
+        return Picture(_eight_bits(image))
 
 
 def _webp(data: bytes, check_size: CheckSize) -> Picture:

@@ -53,17 +53,23 @@ def check_png(data: bytes) -> Png:
     header, end = b"", 0
     parts: list[bytes] = []
     found = {b"PLTE": b"", b"acTL": b"\0\0\0\1"}
+    before = b""
     for kind, body, end in _chunks(data):  # noqa: B007  # the last one counts
         if not header and kind != b"IHDR":
             raise Damaged("it does not begin with its header")
         if kind == b"IHDR":
             header = body
         elif kind == b"IDAT":
+            if parts and before != b"IDAT":
+                raise Damaged("its picture data are not in one piece")
             parts.append(body)
+        elif kind == b"PLTE" and (parts or found[kind]):
+            raise Damaged("its palette comes twice, or after the picture data")
         elif kind in (b"PLTE", b"acTL"):
             found[kind] = body
         elif kind != b"IEND" and not kind[0] & 32:
             raise Unsupported(f"holds a part {kind.decode('latin-1')!r} that no standard has")
+        before = kind
     if len(header) != 13:
         raise Damaged("its header has the wrong length")
     frames = int.from_bytes(found[b"acTL"][:4], "big")

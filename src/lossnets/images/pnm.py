@@ -64,6 +64,8 @@ def _raw(data: bytes, place: int, size: int, dtype: np.dtype[Any]) -> NDArray[An
         raise Damaged(f"it ends {end - len(data)} bytes too early")
     if re.match(rb"P[1-6]\s+[\d#]", data[end : end + 8]):
         raise Unsupported("holds several pictures, one is allowed; save them as single files first")
+    if data[end:] and (data[end:] != b"\n" or data[place - 1 : place] == b"\r"):
+        raise Damaged(f"it has {len(data) - end} bytes more than its header says, which may begin elsewhere")
     return np.frombuffer(data, dtype, size, place)
 
 

@@ -233,7 +233,8 @@ def _values(rows: NDArray[np.uint8], tiff: Tiff, channels: int) -> NDArray[Any]:
         values = np.zeros(bits.shape[:2], np.uint16)
         for k in range(tiff.depth):
             values = values << 1 | bits[..., k]
-    if _one(tiff.tags, _PREDICTOR, 1) == 2:
+    packed = _one(tiff.tags, _COMPRESSION, _NONE) in (_LZW, *_DEFLATE)  # others have no predictor
+    if packed and _one(tiff.tags, _PREDICTOR, 1) == 2:
         steps = values.reshape(len(rows), -1, channels)
         values = np.cumsum(steps, axis=1, dtype=values.dtype).reshape(values.shape)
     return values
@@ -248,6 +249,8 @@ def _coloured(pixels: NDArray[Any], tiff: Tiff) -> tuple[NDArray[Any], int]:
     table = np.array(colours, np.uint16).reshape(3, size).T
     if table.max() < 256 and table.max() > 0:
         raise Unsupported("holds a palette of 8-bit colours where TIFF demands 16 bits")
+    if not (table & 255).any():  # 8-bit colours in the upper bytes, as many programs write them
+        return (table >> 8)[pixels[..., 0]], 255
     return table[pixels[..., 0]], 65535
 
 

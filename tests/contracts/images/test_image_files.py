@@ -176,7 +176,7 @@ def test_a_file_that_is_cut_short_is_never_half_read(form, tolerant, path, monke
         assert got is None or torch.equal(got, whole)
 
     check()
-    if form != "text-ppm":
+    if "ppm" not in form:  # there, bytes too many may mean that the picture begins elsewhere
         assert torch.equal(read_image_of(path, WHOLE[form] + b"something behind"), whole)
     assert tolerant == ImageFile.LOAD_TRUNCATED_IMAGES
 
