@@ -20,7 +20,7 @@ from lossnets.gradients.checkpoint import load_pgn, read_card
 from lossnets.gradients.loss import PGNLoss
 from lossnets.gradients.network import GradientNetwork
 from lossnets.gradients.released import RELEASED, load_released, released_card
-from lossnets.home import home
+from lossnets.home import home, user_path
 from lossnets.losses.base import ImageLoss
 from lossnets.losses.families import Family, register_family
 from lossnets.losses.spec import LossSpec
@@ -67,7 +67,7 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
     if name == "":
         raise _unknown("")
     if isinstance(name, os.PathLike) or (name is not None and is_file_name(name)):
-        path = Path(name).expanduser()
+        path = user_path(name, "name")
         if not path.is_file():
             raise WeightsError(
                 f"checkpoint {path} does not exist. Networks that are known by name: "

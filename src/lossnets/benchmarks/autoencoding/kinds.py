@@ -17,6 +17,7 @@ from lossnets.benchmarks.autoencoding.readers import (
     svhn_fingerprint,
 )
 from lossnets.benchmarks.base import register_benchmark
+from lossnets.home import user_path
 
 
 @register_benchmark
@@ -61,9 +62,9 @@ class AutoencodingFolders(Autoencoding):
         precision: str = "32",
     ) -> None:
         super().__init__(gamma, scheme, z, precision)
-        self._root, self._test_share = Path(root).expanduser(), test_share
-        self._csv = None if csv is None else Path(csv).expanduser()
-        self._autoencoder = None if autoencoder is None else Path(autoencoder).expanduser()
+        self._root, self._test_share = user_path(root, "root"), test_share
+        self._csv = None if csv is None else user_path(csv, "csv")
+        self._autoencoder = None if autoencoder is None else user_path(autoencoder, "autoencoder")
 
     @property
     def data_name(self) -> str:
@@ -91,7 +92,7 @@ class _Torchvision(Autoencoding):
         precision: str = "32",
     ) -> None:
         super().__init__(gamma, scheme, z, precision)
-        self._root = None if root is None else Path(root).expanduser()
+        self._root = None if root is None else user_path(root, "root")
 
     def read(self) -> Corpus:
         """Read all three splits."""

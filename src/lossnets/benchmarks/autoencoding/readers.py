@@ -15,7 +15,7 @@ from lossnets.datasets.folders import Labelled, class_names, fingerprint, image_
 from lossnets.datasets.sample_digits import sample_digits
 from lossnets.errors import ConfigError, DataError, require
 from lossnets.file_hash import content_hash
-from lossnets.home import text_bytes
+from lossnets.home import text_bytes, user_path
 from lossnets.torchvision_compat import ensure_torchvision
 
 TEST_SHARE = 0.2
@@ -177,7 +177,7 @@ def svhn_fingerprint(root: Path | None = None) -> str:
 
 def _place(name: str, root: Path | None) -> Path:
     if root is not None:
-        return Path(root).expanduser()
+        return user_path(root, "root")
     from lossnets.datasets import places
 
     return Path(places.find(name))

@@ -14,6 +14,7 @@ from lossnets.datasets.folders import masked_folder
 from lossnets.datasets.masks import check_threshold
 from lossnets.datasets.sample_roads import ROAD_SIZES, read_sample_roads, sample_roads_fingerprint
 from lossnets.errors import ConfigError, DataError
+from lossnets.home import user_path
 
 PUBLISHED = 1108, 1500
 """Training images of Massachusetts Roads, and their side in pixels."""
@@ -74,13 +75,13 @@ class DelineationFolders(Delineation):
     @property
     def data_name(self) -> str:
         """Name of the folder, for people."""
-        return Path(self._images).expanduser().name
+        return user_path(self._images, "images").name
 
     def find(self, profile: str) -> Scenes:  # noqa: ARG002
         """See `Delineation.find`."""
         items = masked_folder(self._images, self._masks, csv=self._csv)
-        root = Path(self._images).expanduser()
-        masks = root if self._masks is None else Path(self._masks).expanduser()
+        root = user_path(self._images, "images")
+        masks = root if self._masks is None else user_path(self._masks, "masks")
         validation, test, seed = self._shares
         groups = _groups(self._csv, self._group)
         return folder_scenes(
@@ -102,7 +103,7 @@ def _groups(csv: str | Path | None, group: str | None) -> tuple[str, ...]:
     """Values of column ``group``, in the order of the table, which is that of the scenes; or none."""
     if group is None or csv is None:
         return ()
-    table = Path(csv).expanduser()
+    table = user_path(csv, "csv")
     rows = read_rows(table)
     needed(table, rows[0], "group", group, ())
     return tuple(row[group] for row in rows)
@@ -156,7 +157,7 @@ class DelineationRoads(Delineation):
 
     def _place(self) -> Path:
         if self._root is not None:
-            return Path(self._root).expanduser()
+            return user_path(self._root, "root")
         from lossnets.datasets.places import find
 
         return find("massachusetts-roads")

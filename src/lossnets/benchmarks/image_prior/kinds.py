@@ -9,6 +9,7 @@ from lossnets.benchmarks.image_prior.benchmark import GENERATORS, ImagePriorBenc
 from lossnets.benchmarks.super_resolution.data import ImageSet
 from lossnets.datasets.folders import image_folder
 from lossnets.datasets.sample_photographs import all_photographs
+from lossnets.home import user_path
 from lossnets.losses import DEFAULT_LOSS
 
 
@@ -50,7 +51,7 @@ class ImagePriorFolders(ImagePriorBenchmark):
         precision: str = "32",
     ) -> None:
         super().__init__(generator=generator, judge=judge, precision=precision)
-        self._images, self._names = Path(images).expanduser(), names
+        self._images, self._names = user_path(images, "images"), names
         self._listed: ImageSet | None = None
 
     def forget(self) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lossnets.errors import ConfigError, DataError
+from lossnets.home import user_path
 from lossnets.networks.weights import state_sha256
 
 SPREAD = 0.1
@@ -103,7 +104,7 @@ def load_generator(where: str | Path) -> tuple[nn.Module, str]:
         raise ConfigError(
             f"generator must be FILE.py:FUNCTION, a function that returns the module; got {str(where)!r}"
         )
-    path = Path(file).expanduser()
+    path = user_path(file, "file")
     try:
         content = path.read_bytes()
         build: Callable[[], Any] | None = runpy.run_path(str(path)).get(function)

@@ -18,6 +18,7 @@ from lossnets.datasets.sample_photographs import (
     validation_photographs,
 )
 from lossnets.errors import ConfigError
+from lossnets.home import user_path
 from lossnets.losses import DEFAULT_LOSS
 
 
@@ -75,8 +76,8 @@ class InversionFolders(InversionBenchmark):
                 "give train (folder that the packaged decoder learns from) or generator (FILE.py:FUNCTION); "
                 f"got {'neither' if train is None else 'both'}."
             )
-        self._images, self._names = Path(images).expanduser(), names
-        self._train = None if train is None else Path(train).expanduser()
+        self._images, self._names = user_path(images, "images"), names
+        self._train = None if train is None else user_path(train, "train")
         self._given = generator
         self._listed: dict[Path, ImageSet] = {}
         self._own: tuple[Generator, str] | None = None

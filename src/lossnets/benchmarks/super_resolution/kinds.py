@@ -17,6 +17,7 @@ from lossnets.datasets.sample_photographs import (
     validation_photographs,
 )
 from lossnets.errors import ConfigError, DataError
+from lossnets.home import user_path
 from lossnets.losses import DEFAULT_LOSS
 
 
@@ -192,7 +193,7 @@ class SuperResolutionStudy(SuperResolutionBenchmark):
 
 def _published(name: str, part: str, given: str | Path | None) -> ImageSet:
     """A part of a data set of the catalogue, in any of its layouts."""
-    root = find(name, parts=[part]) if given is None else Path(given).expanduser()
+    root = find(name, parts=[part]) if given is None else user_path(given, "given")
     content = next(content for content in card(name).contents if content.part == part)
     problem = content.problem(root)
     if problem:

@@ -98,8 +98,8 @@ def test_pictures_are_of_different_photographs_first(tmp_path: Path) -> None:
     names = ("a", "b", "c", "d", "a (2)", "b (2)", "c (2)")
     targets = Targets(torch.rand(7, 3, 8, 8), names, ("a", "b", "c", "d", "a", "b", "c"))
     _save(tmp_path, {"output": targets.images}, targets)
-    rows = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert rows == {"a", "b", "c", "d", "a _2_", "b _2_"}
+    rows = {path.name.partition("~")[0] for path in (tmp_path / "pictures").iterdir()}
+    assert rows == {"a", "b", "c", "d", "a _2_", "b _2_"}  # changed names have a hash at their end
 
 
 def test_the_fingerprint_is_that_of_the_files_and_of_a_judge_of_ones_own(folder: Path) -> None:
