@@ -127,11 +127,12 @@ def _plausible(data: bytes) -> bool:
     is seen, and 0 for all else.
     """
     changed, place, kind = bytearray(data), 2, 0
-    steps, chosen = {}, []
+    steps, chosen, names = {}, [], b""
     while kind != _EOI:
         kind, body, end = _segment(data, place)
         if kind in _FRAMES:
             chosen = [body[8 + 3 * k] for k in range(body[5])]
+            names = bytes(body[6 + 3 * k] for k in range(body[5]))
         at = end - len(body)
         while kind == _DQT and at < end:
             wide = 2 if data[at] >> 4 else 1
@@ -142,7 +143,9 @@ def _plausible(data: bytes) -> bool:
         found = _END_OF_SCAN.search(data, end) if kind == _SOS else None
         place = found.start() if found else end
     with JpegImagePlugin.JpegImageFile(io.BytesIO(bytes(changed))) as image:
-        if len(chosen) == 1 or image.info.get("adobe_transform") != 0:
+        unmarked = "adobe" not in image.info and "jfif" not in image.info
+        stored_as_rgb = image.info.get("adobe_transform") == 0 or (unmarked and names == b"RGB")
+        if len(chosen) == 1 or not stored_as_rgb:
             image.draft("YCbCr" if len(chosen) == 3 else "L", (1, 1))
         else:
             image.draft("RGB", (1, 1))
