@@ -73,6 +73,7 @@ def read_triplets_csv(
                 f"{t.ref!r} with {t.p0!r} and {t.p1!r} in split {t.split!r}",
             )
             for t in items
+            if _is_a_part(t.split)
         ),
         table.path.name,
     )
@@ -124,11 +125,17 @@ def read_opinions_csv(
         (
             ((o.ref, o.distorted), o.split, f"{o.distorted!r} of {o.ref!r} in split {o.split!r}")
             for o in items
+            if _is_a_part(o.split)
         ),
         table.path.name,
     )
     images = _images(table.path, images_dir, (key for o in items for key in (o.ref, o.distorted)), resize)
     return OpinionSet(name or table.name, tuple(items), images, resize, higher_is_better=higher_is_better)
+
+
+def _is_a_part(split: str) -> bool:
+    """Whether a split is for training or testing, not a group of judgements that may share images."""
+    return split.partition("/")[0].lower() in ("train", "val", "valid", "validation", "test")
 
 
 @dataclass(frozen=True)
